@@ -1,0 +1,140 @@
+//! Blocks, skips, and the record that each decided height leaves behind.
+
+use crate::{
+    codec,
+    hash::{BlockHash, Hash, NetworkId},
+    keys::PublicKey,
+    merkle,
+    proof::Proof,
+    signed::{Height, Value},
+    transaction::Transaction,
+};
+use serde::{Deserialize, Serialize};
+
+/// What a block's hash covers; the body is bound by two roots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// The network it belongs to.
+    pub network: NetworkId,
+    /// Its height, from 1.
+    pub height: Height,
+    /// Hash of the record of the height before; [`Hash::ZERO`] at height 1.
+    pub parent: Hash,
+    /// The height's leader, who built it.
+    pub leader: PublicKey,
+    /// Milliseconds since 1970, larger than the timestamp of the block before.
+    pub timestamp: u64,
+    /// Hash of the state before this block.
+    pub state: Hash,
+    /// Hash of the canonical form of `proofs`.
+    pub proofs: Hash,
+    /// Merkle root (RFC 6962) over the canonical transactions.
+    pub transactions: Hash,
+}
+
+/// A block: its header, the proofs of the heights since the last block, and the transactions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    /// What the hash covers.
+    pub header: Header,
+    /// Proofs of every height from the last block's on up to the parent's, ascending. They travel in the block so
+    /// that all nodes keep the same ones.
+    pub proofs: Vec<Proof>,
+    /// What the block does, in order.
+    pub transactions: Vec<Transaction>,
+}
+
+/// A height that decided no block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Skip {
+    /// The network it belongs to.
+    pub network: NetworkId,
+    /// Its height.
+    pub height: Height,
+    /// Hash of the record of the height before.
+    pub parent: Hash,
+}
+
+/// What a decided height leaves behind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decided {
+    /// A block.
+    Block(Block),
+    /// A skip.
+    Skip(Skip),
+}
+
+impl Header {
+    /// SHA-256 of the canonical form.
+    pub fn hash(&self) -> BlockHash {
+        Hash::of("conclave/block/1", &[&codec::encode(self)])
+    }
+}
+
+impl Block {
+    /// The header's hash.
+    pub fn hash(&self) -> BlockHash {
+        self.header.hash()
+    }
+
+    /// Hash that `header.proofs` must have.
+    pub fn proofs_hash(proofs: &[Proof]) -> Hash {
+        Hash::of("conclave/proofs/1", &[&codec::encode(proofs)])
+    }
+
+    /// Merkle root that `header.transactions` must have.
+    pub fn transactions_root(transactions: &[Transaction]) -> Hash {
+        Hash(merkle::root(&Self::leaves(transactions)))
+    }
+
+    /// Merkle leaves of the transactions, for inclusion proofs.
+    pub fn leaves(transactions: &[Transaction]) -> Vec<[u8; 32]> {
+        transactions.iter().map(|transaction| merkle::leaf_hash(&codec::encode(transaction))).collect()
+    }
+}
+
+impl Decided {
+    /// The height that was decided.
+    pub fn height(&self) -> Height {
+        match self {
+            Self::Block(block) => block.header.height,
+            Self::Skip(skip) => skip.height,
+        }
+    }
+
+    /// Hash of the record, which the next one names as its parent.
+    pub fn hash(&self) -> Hash {
+        match self {
+            Self::Block(block) => block.hash(),
+            Self::Skip(skip) => Hash::of("conclave/skip/1", &[&codec::encode(skip)]),
+        }
+    }
+
+    /// Hash of the record before it.
+    pub fn parent(&self) -> Hash {
+        match self {
+            Self::Block(block) => block.header.parent,
+            Self::Skip(skip) => skip.parent,
+        }
+    }
+
+    /// The value that consensus decided.
+    pub fn value(&self) -> Value {
+        match self {
+            Self::Block(block) => Value::Block(block.hash()),
+            Self::Skip(_) => Value::Skip,
+        }
+    }
+
+    /// The block, if it is one.
+    pub fn block(&self) -> Option<&Block> {
+        match self {
+            Self::Block(block) => Some(block),
+            Self::Skip(_) => None,
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! The chain: decided heights applied to the state one after the other.
+//!
+//! ```text
+//! propose ──► Block ──► validate ──► Execution ──► apply ──► Applied (what storage writes)
+//!                                                   │
+//!                                 rollback ◄────────┘  (rule R1: a certificate outranks a decision without one)
+//! ```
+//! A block is executed on a view while it is validated; its changes wait until consensus has decided it. Whatever
+//! the chain knows is in its state, so it is restored from the state's entries alone.
+
+mod rules;
+
+pub use rules::{BlockError, Knowledge, NothingKnown, TransactionError, check_transaction};
+
+use crate::{
+    applications::{self, HeightContext, governance},
+    block::{Block, Decided, Header, Skip},
+    codec,
+    genesis::Genesis,
+    hash::{Hash, NetworkId, TransactionId},
+    keys::PublicKey,
+    proof::Proof,
+    rotation::Rotation,
+    signed::{Height, Value},
+    state::{Changes, State, View, key},
+    transaction::Transaction,
+    validators::ValidatorSet,
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::VecDeque, sync::Arc};
+
+/// How many heights back a decision without a certificate can still be undone.
+pub const UNDO_HEIGHTS: usize = 64;
+
+/// Where the chain stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tip {
+    /// Last decided height; 0 before the first.
+    pub height: Height,
+    /// Hash of its record; [`Hash::ZERO`] before the first.
+    pub hash: Hash,
+    /// Timestamp of the last block, or of the genesis file, in milliseconds since 1970.
+    pub timestamp: u64,
+    /// Height of the last block; 0 before the first.
+    pub block_height: Height,
+    /// Hash of the last block.
+    pub block_hash: Hash,
+}
+
+/// A block that was found valid, and what it would change.
+#[derive(Clone, Debug)]
+pub struct Execution {
+    parent: Hash,
+    changes: Changes,
+}
+
+/// What applying a decided height did, for storage and for those who wait for transactions.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The height.
+    pub height: Height,
+    /// Hash of its record.
+    pub hash: Hash,
+    /// Entries of the state that changed.
+    pub changes: Changes,
+    /// Ids of the block's transactions, in order.
+    pub transactions: Vec<TransactionId>,
+}
+
+/// Why heights cannot be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("height {height} can no longer be undone; the oldest that can is {oldest:?}")]
+pub struct CannotUndo {
+    /// The height asked for.
+    pub height: Height,
+    /// The oldest height that can be undone.
+    pub oldest: Option<Height>,
+}
+
+/// The chain and its state.
+pub struct Chain {
+    genesis: Arc<Genesis>,
+    network: NetworkId,
+    state: State,
+    root: Hash,
+    tip: Tip,
+    validators: Arc<ValidatorSet>,
+    leader: PublicKey,
+    undo: VecDeque<(Height, Changes)>,
+    certificateless: Height,
+}
+
+fn tip_key() -> Vec<u8> {
+    key("chain/tip", &[])
+}
+
+/// Validator sets by the height from which they hold, back to the last block's.
+fn sets_key() -> Vec<u8> {
+    key("chain/sets", &[])
+}
+
+fn seen_key(expires: Height, id: &[u8]) -> Vec<u8> {
+    key("seen/", &[&expires.to_be_bytes(), id])
+}
+
+impl Chain {
+    /// The chain of a checked genesis file, at height 0.
+    pub fn new(genesis: Arc<Genesis>) -> Self {
+        let mut state = State::default();
+        let mut view = state.view();
+        applications::begin(&genesis, &mut view);
+        let (network, timestamp) = (genesis.network_id(), genesis.created_ms);
+        let tip = Tip { height: 0, hash: Hash::ZERO, timestamp, block_height: 0, block_hash: Hash::ZERO };
+        view.put(tip_key(), &tip);
+        view.put(sets_key(), &vec![(1 as Height, governance::validator_set(&view))]);
+        let changes = view.into_changes();
+        state.apply(changes);
+        Self::with_state(genesis, network, state)
+    }
+
+    /// The chain whose state has these entries.
+    ///
+    /// # Errors
+    /// When the entries are not a state that this chain wrote.
+    pub fn restore(
+        genesis: Arc<Genesis>,
+        entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> Result<Self, codec::DecodeError> {
+        let state = State::restore(entries);
+        let tip = state.view().bytes(&tip_key()).map(<[u8]>::to_vec);
+        let tip = tip.ok_or_else(|| codec::DecodeError::Malformed("the state has no tip".into()))?;
+        codec::decode::<Tip>(&tip, 1 << 10)?;
+        let network = genesis.network_id();
+        Ok(Self::with_state(genesis, network, state))
+    }
+
+    fn with_state(genesis: Arc<Genesis>, network: NetworkId, state: State) -> Self {
+        let tip = state.view().get(&tip_key()).expect("every state of a chain has a tip");
+        let mut chain = Self {
+            genesis,
+            network,
+            root: Hash::ZERO,
+            tip,
+            validators: Arc::new(ValidatorSet { members: Vec::new(), faulty: 0 }),
+            leader: PublicKey([0; 32]),
+            undo: VecDeque::new(),
+            certificateless: 0,
+            state,
+        };
+        chain.refresh();
+        chain
+    }
+
+    /// Recomputes what follows from the state.
+    fn refresh(&mut self) {
+        self.root = self.state.root();
+        let view = self.state.view();
+        self.tip = view.get(&tip_key()).expect("every state of a chain has a tip");
+        let validators = governance::validator_set(&view);
+        self.leader = Rotation::read(&view).leader(&validators);
+        if *self.validators != validators {
+            self.validators = Arc::new(validators);
+        }
+    }
+
+    /// The network's definition.
+    pub fn genesis(&self) -> &Arc<Genesis> {
+        &self.genesis
+    }
+
+    /// The network id.
+    pub fn network(&self) -> NetworkId {
+        self.network
+    }
+
+    /// Where the chain stands.
+    pub fn tip(&self) -> &Tip {
+        &self.tip
+    }
+
+    /// The height that is to be decided next.
+    pub fn next_height(&self) -> Height {
+        self.tip.height + 1
+    }
+
+    /// The validators of the next height.
+    pub fn validators(&self) -> &Arc<ValidatorSet> {
+        &self.validators
+    }
+
+    /// The leader of the next height.
+    pub fn leader(&self) -> PublicKey {
+        self.leader
+    }
+
+    /// Hash of the state after the last decided height.
+    pub fn state_hash(&self) -> Hash {
+        self.root
+    }
+
+    /// The state after the last decided height, for queries.
+    pub fn view(&self) -> View<'_> {
+        self.state.view()
+    }
+
+    /// All entries of the state.
+    pub fn entries(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.state.entries()
+    }
+
+    /// The context of the next height at `timestamp`.
+    pub fn next_context(&self, timestamp: u64) -> HeightContext<'_> {
+        HeightContext { genesis: &self.genesis, height: self.next_height(), timestamp, leader: self.leader }
+    }
+
+    /// The validator set that decided `height`, from the last block's height on.
+    pub fn validators_at(&self, height: Height) -> Option<ValidatorSet> {
+        let sets: Vec<(Height, ValidatorSet)> = self.state.view().get(&sets_key())?;
+        sets.into_iter().rev().find(|(from, _)| *from <= height).map(|(_, set)| set)
+    }
+
+    /// Heights whose proofs the next block carries, with the values that they decided.
+    pub fn unproven(&self) -> impl Iterator<Item = (Height, Value)> + use<> {
+        let (block_height, block_hash) = (self.tip.block_height, self.tip.block_hash);
+        (block_height.max(1)..=self.tip.height).map(move |height| {
+            let value = if height == block_height { Value::Block(block_hash) } else { Value::Skip };
+            (height, value)
+        })
+    }
+
+    /// Builds the next height's block from as many of `candidates` (transaction, id, canonical size in bytes) as
+    /// are valid one after the other and fit; `None` if there is none. `proofs` are those of
+    /// [`Chain::unproven`], in order.
+    pub fn propose<'t>(
+        &self,
+        leader: PublicKey,
+        now_ms: u64,
+        proofs: Vec<Proof>,
+        candidates: impl IntoIterator<Item = (&'t Transaction, TransactionId, usize)>,
+    ) -> Option<Block> {
+        let timestamp = now_ms.max(self.tip.timestamp + 1);
+        let at = HeightContext { leader, ..self.next_context(timestamp) };
+        let body_bytes = governance::limits(&self.state.view()).body_bytes as usize;
+        let mut view = self.state.view();
+        let mut transactions = Vec::new();
+        let mut total = 0;
+        for (transaction, id, size) in candidates {
+            if total + size > body_bytes {
+                break;
+            }
+            if check_transaction(transaction, &id, size, &at, &view).is_ok() {
+                rules::apply_transaction(transaction, &id, &at, &mut view);
+                transactions.push(transaction.clone());
+                total += size;
+            }
+        }
+        if transactions.is_empty() {
+            return None;
+        }
+        let header = Header {
+            network: self.network,
+            height: self.next_height(),
+            parent: self.tip.hash,
+            leader,
+            timestamp,
+            state: self.root,
+            proofs: Block::proofs_hash(&proofs),
+            transactions: Block::transactions_root(&transactions),
+        };
+        Some(Block { header, proofs, transactions })
+    }
+
+    /// Checks every rule of a block for the next height and executes it on trial.
+    ///
+    /// # Errors
+    /// The first rule that it breaks. All honest nodes at the same tip find the same.
+    pub fn validate(&self, block: &Block, known: &impl Knowledge) -> Result<Execution, BlockError> {
+        rules::check_header(self, block)?;
+        rules::check_proofs(self, block, known)?;
+        let at = self.next_context(block.header.timestamp);
+        let mut view = self.state.view();
+        rules::execute_body(block, &at, &mut view, known)?;
+        let changes = self.finish(view, &at, block.hash(), Some(block.hash()));
+        Ok(Execution { parent: self.tip.hash, changes })
+    }
+
+    /// Applies the decision of the next height. A block that was not validated at this tip is validated first.
+    ///
+    /// # Errors
+    /// When the record does not belong at this place or is not valid; nothing is changed then.
+    pub fn apply(
+        &mut self,
+        decided: &Decided,
+        execution: Option<Execution>,
+        known: &impl Knowledge,
+        has_certificate: bool,
+    ) -> Result<Applied, BlockError> {
+        let hash = decided.hash();
+        let changes = match (decided, execution) {
+            (Decided::Block(_), Some(execution)) if execution.parent == self.tip.hash => execution.changes,
+            (Decided::Block(block), _) => self.validate(block, known)?.changes,
+            (Decided::Skip(skip), _) => {
+                rules::check_skip(self, skip)?;
+                let at = self.next_context(self.tip.timestamp);
+                self.finish(self.state.view(), &at, hash, None)
+            }
+        };
+        let height = self.next_height();
+        let undo = self.state.apply(changes.clone());
+        if !has_certificate {
+            self.certificateless = height;
+        }
+        self.undo.push_back((height, undo));
+        if self.undo.len() > UNDO_HEIGHTS {
+            self.undo.pop_front();
+        }
+        if self.certificateless + UNDO_HEIGHTS as Height <= height || self.certificateless == 0 {
+            self.undo.clear();
+        }
+        self.refresh();
+        let transactions = decided.block().map_or_else(Vec::new, |block| {
+            block.transactions.iter().map(Transaction::id).collect()
+        });
+        Ok(Applied { height, hash, changes, transactions })
+    }
+
+    /// The skip record of the next height.
+    pub fn skip(&self) -> Skip {
+        Skip { network: self.network, height: self.next_height(), parent: self.tip.hash }
+    }
+
+    /// Goes back to the state before `height` and returns the entries that changed by it.
+    ///
+    /// # Errors
+    /// When `height` was not decided, or is further back than what is kept ([`UNDO_HEIGHTS`], and only behind
+    /// heights that were decided without a certificate).
+    pub fn rollback(&mut self, height: Height) -> Result<Changes, CannotUndo> {
+        let oldest = self.undo.front().map(|(height, _)| *height);
+        if oldest.is_none_or(|oldest| height < oldest) || height > self.tip.height {
+            return Err(CannotUndo { height, oldest });
+        }
+        let mut changed = Changes::new();
+        while self.undo.back().is_some_and(|(undone, _)| *undone >= height) {
+            if let Some((_, undo)) = self.undo.pop_back() {
+                self.state.apply(undo.clone());
+                changed.extend(undo);
+            }
+        }
+        self.refresh();
+        Ok(changed)
+    }
+
+    /// What every height does at its end: applications, rotation, forgetting of expired ids, the new tip.
+    fn finish(&self, mut view: View<'_>, at: &HeightContext<'_>, hash: Hash, block: Option<Hash>) -> Changes {
+        let skipped = block.is_none();
+        Rotation::end_turn(&at.leader, at.height, skipped, &mut view);
+        applications::end_height(at, &mut view);
+        let prefix = seen_key(at.height, &[]);
+        let expired: Vec<Vec<u8>> = view.prefix(&prefix).map(|(key, _)| key.to_vec()).collect();
+        expired.iter().for_each(|key| view.remove(key));
+        let mut tip = Tip { height: at.height, hash, ..self.tip.clone() };
+        let mut sets: Vec<(Height, ValidatorSet)> = view.get(&sets_key()).unwrap_or_default();
+        if let Some(block_hash) = block {
+            tip.timestamp = at.timestamp;
+            (tip.block_height, tip.block_hash) = (at.height, block_hash);
+            let needed = sets.iter().rposition(|(from, _)| *from <= at.height).unwrap_or(0);
+            sets.drain(..needed);
+        }
+        let next = governance::validator_set(&view);
+        if sets.last().is_none_or(|(_, last)| *last != next) {
+            sets.push((at.height + 1, next));
+        }
+        view.put(sets_key(), &sets);
+        view.put(tip_key(), &tip);
+        view.into_changes()
+    }
+}
+
+#[cfg(test)]
+mod tests;

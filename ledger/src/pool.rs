@@ -1,0 +1,203 @@
+//! The pool: transactions that wait to be decided, in the order of their arrival, within bounds.
+//!
+//! Every transaction in the pool has a good signature and met every rule at the tip at which it was admitted. Its
+//! place is freed when it is decided, when it expires, or when it breaks a rule at a later tip.
+
+use crate::{
+    chain::{Chain, Knowledge, TransactionError, check_transaction},
+    codec,
+    hash::TransactionId,
+    keys::PublicKey,
+    proof::Proof,
+    signed::{Height, Value},
+    transaction::Transaction,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Bounds of the pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolLimits {
+    /// Most transactions (default 16,384).
+    pub transactions: usize,
+    /// Most canonical bytes (default 8 MiB).
+    pub bytes: usize,
+    /// Most transactions of one sender (default 4,096), so that no single one fills the pool.
+    pub per_sender: usize,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self { transactions: 16_384, bytes: 8 << 20, per_sender: 4_096 }
+    }
+}
+
+/// Why a transaction is not admitted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PoolError {
+    /// It waits in the pool already.
+    #[error("the transaction is already waiting to be decided")]
+    AlreadyWaiting,
+    /// It breaks a rule of the ledger.
+    #[error(transparent)]
+    Invalid(#[from] TransactionError),
+    /// The pool is full.
+    #[error("the pool holds {transactions} transactions of {bytes} bytes and is full: try again when some are decided")]
+    Full {
+        /// Transactions waiting.
+        transactions: usize,
+        /// Their bytes.
+        bytes: usize,
+    },
+    /// The sender has too many waiting.
+    #[error("the sender has {0} transactions waiting: try again when some are decided")]
+    TooManyOfSender(usize),
+}
+
+impl PoolError {
+    /// Whether the same transaction may be admitted later, so that nobody is to blame for sending it.
+    pub fn is_temporary(&self) -> bool {
+        !matches!(
+            self,
+            Self::Invalid(
+                TransactionError::WrongNetwork(_)
+                    | TransactionError::TooLarge { .. }
+                    | TransactionError::Signature
+                    | TransactionError::Stamp { .. }
+            )
+        )
+    }
+}
+
+struct Entry {
+    id: TransactionId,
+    transaction: Arc<Transaction>,
+    size: usize,
+}
+
+/// Transactions that wait.
+pub struct Pool {
+    limits: PoolLimits,
+    entries: BTreeMap<u64, Entry>,
+    places: BTreeMap<TransactionId, u64>,
+    senders: BTreeMap<PublicKey, usize>,
+    bytes: usize,
+    arrivals: u64,
+}
+
+impl Pool {
+    /// An empty pool.
+    pub fn new(limits: PoolLimits) -> Self {
+        Self {
+            limits,
+            entries: BTreeMap::new(),
+            places: BTreeMap::new(),
+            senders: BTreeMap::new(),
+            bytes: 0,
+            arrivals: 0,
+        }
+    }
+
+    /// Number of transactions waiting.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Canonical bytes of the transactions waiting.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The waiting transaction with this id.
+    pub fn get(&self, id: &TransactionId) -> Option<&Arc<Transaction>> {
+        self.places.get(id).and_then(|place| self.entries.get(place)).map(|entry| &entry.transaction)
+    }
+
+    /// The waiting transactions in the order of arrival: transaction, id, canonical size in bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (&Transaction, TransactionId, usize)> {
+        self.entries.values().map(|entry| (entry.transaction.as_ref(), entry.id, entry.size))
+    }
+
+    /// Checks a transaction against every rule and the bounds, and lets it wait. `now_ms` is milliseconds since
+    /// 1970.
+    ///
+    /// # Errors
+    /// The rule or the bound.
+    pub fn admit(
+        &mut self,
+        transaction: Transaction,
+        chain: &Chain,
+        now_ms: u64,
+    ) -> Result<TransactionId, PoolError> {
+        let id = transaction.id();
+        if self.places.contains_key(&id) {
+            return Err(PoolError::AlreadyWaiting);
+        }
+        let size = codec::encode(&transaction).len();
+        if self.entries.len() >= self.limits.transactions || self.bytes + size > self.limits.bytes {
+            return Err(PoolError::Full { transactions: self.entries.len(), bytes: self.bytes });
+        }
+        let of_sender = self.senders.get(&transaction.request.sender).copied().unwrap_or(0);
+        if of_sender >= self.limits.per_sender {
+            return Err(PoolError::TooManyOfSender(of_sender));
+        }
+        if transaction.request.network != chain.network() {
+            return Err(TransactionError::WrongNetwork(transaction.request.network).into());
+        }
+        let at = chain.next_context(now_ms.max(chain.tip().timestamp + 1));
+        check_transaction(&transaction, &id, size, &at, &chain.view())?;
+        if !transaction.verify_signature(&id) {
+            return Err(TransactionError::Signature.into());
+        }
+        self.arrivals += 1;
+        self.places.insert(id, self.arrivals);
+        *self.senders.entry(transaction.request.sender).or_default() += 1;
+        self.bytes += size;
+        self.entries.insert(self.arrivals, Entry { id, transaction: Arc::new(transaction), size });
+        Ok(id)
+    }
+
+    /// Frees the place of a transaction.
+    pub fn remove(&mut self, id: &TransactionId) -> Option<Arc<Transaction>> {
+        let entry = self.entries.remove(&self.places.remove(id)?)?;
+        self.bytes -= entry.size;
+        let sender = entry.transaction.request.sender;
+        if let Some(count) = self.senders.get_mut(&sender) {
+            *count -= 1;
+            if *count == 0 {
+                self.senders.remove(&sender);
+            }
+        }
+        Some(entry.transaction)
+    }
+
+    /// Frees the places of transactions that break a rule at the chain's tip, and returns their ids and the rules.
+    pub fn sweep(&mut self, chain: &Chain, now_ms: u64) -> Vec<(TransactionId, TransactionError)> {
+        let at = chain.next_context(now_ms.max(chain.tip().timestamp + 1));
+        let view = chain.view();
+        let broken: Vec<(TransactionId, TransactionError)> = self
+            .iter()
+            .filter_map(|(transaction, id, size)| {
+                check_transaction(transaction, &id, size, &at, &view).err().map(|error| (id, error))
+            })
+            .collect();
+        broken.iter().for_each(|(id, _)| {
+            self.remove(id);
+        });
+        broken
+    }
+}
+
+impl Knowledge for Pool {
+    fn transaction(&self, id: &TransactionId, transaction: &Transaction) -> bool {
+        self.get(id).is_some_and(|waiting| waiting.as_ref() == transaction)
+    }
+
+    fn proof(&self, _: Height, _: &Value, _: &Proof) -> bool {
+        false
+    }
+}

@@ -1,0 +1,218 @@
+//! Rules E1–E3: blocks, chains and extraction.
+
+use super::{BLOCKS_PER_SENDER, Event, Instance, MAX_EXTRACTED};
+use crate::{
+    consensus::{event::Verdict, message::Message},
+    penalty::Penalty,
+    time::Time,
+};
+use conclave_ledger::{
+    block::Block,
+    hash::BlockHash,
+    signed::{Kind, SignatureSet, Value},
+    validators::ValidatorIndex,
+};
+use std::{collections::BTreeSet, sync::Arc};
+
+impl Instance {
+    /// E1, first half: the leader asks for a block when its height is open.
+    ///
+    /// A late leader asks only if nobody has voted to skip: the others' first window may be over.
+    pub(in crate::consensus) fn build(&mut self) {
+        let skips = self.count_votes(&Value::Skip);
+        let my_turn = self.me == Some(self.leader) && self.is_open() && self.decision.is_none();
+        if my_turn && !self.built && self.my_vote().is_none() && (skips == 0 || !self.late) {
+            self.built = true;
+            self.emit(Event::Build { height: self.height() });
+        }
+    }
+
+    /// E1, second half: the leader votes for its block and sends block and vote to all. Without a block it may be
+    /// asked again.
+    pub(in crate::consensus) fn built(&mut self, block: Option<Arc<Block>>, now: Time) {
+        let Some(block) = block else {
+            self.built = false;
+            return;
+        };
+        let too_late = self.config.fast && self.window(now) > 1;
+        if self.decision.is_some() || self.my_vote().is_some() || too_late {
+            return;
+        }
+        let hash = block.hash();
+        // The body alone binds nobody, so it need not wait for the log.
+        self.to_all(Message::Block(Box::new(block.as_ref().clone())));
+        self.name(self.leader, hash);
+        self.blocks.insert(hash, block);
+        self.extracted.push(hash);
+        self.verdicts.insert(hash, Some(Verdict { valid: true, timely: true }));
+        self.sign_extracted(now);
+        self.progress(now);
+    }
+
+    /// Blocks that somebody named.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = BlockHash> + use<> {
+        self.named.values().flatten().copied().collect::<BTreeSet<_>>().into_iter()
+    }
+
+    /// Notes that `sender` names `block`; false if it has named too many.
+    pub(super) fn name(&mut self, sender: ValidatorIndex, block: BlockHash) -> bool {
+        let named = self.named.entry(sender).or_default();
+        named.contains(&block) || (named.len() < BLOCKS_PER_SENDER && named.insert(block))
+    }
+
+    pub(super) fn receive_chain(
+        &mut self,
+        sender: ValidatorIndex,
+        block: BlockHash,
+        votes: &SignatureSet,
+        endorsements: &SignatureSet,
+        now: Time,
+    ) -> Result<(), Penalty> {
+        if !votes.contains(self.leader) && !endorsements.contains(self.leader) {
+            return Err(Penalty::fatal("a chain without the leader's signature"));
+        }
+        if !self.name(sender, block) {
+            return Err(Penalty::serious(format!("chains on more than {BLOCKS_PER_SENDER} blocks of one height")));
+        }
+        self.receive_votes(Value::Block(block), votes)?;
+        for (signer, signature) in endorsements.iter() {
+            self.add_endorsement(signer, block, signature)?;
+        }
+        self.check_double_proposal();
+        let missing = !self.blocks.contains_key(&block) && !self.fetch_at.contains_key(&block);
+        if missing && self.decision.is_none() && self.has_room_for(&block) {
+            self.fetch_at.insert(block, now + self.config.fetch_delay());
+        }
+        self.open_for_block(&block, now);
+        Ok(())
+    }
+
+    /// A block from the leader, from a pull (`sender` is `None`), or from anybody who resends it.
+    pub(in crate::consensus) fn receive_block(
+        &mut self,
+        sender: Option<ValidatorIndex>,
+        block: Arc<Block>,
+        now: Time,
+    ) {
+        let hash = block.hash();
+        let wanted = sender.is_none_or(|sender| self.name(sender, hash)) && self.has_room_for(&hash);
+        if block.header.height == self.height() && wanted && !block.transactions.is_empty() {
+            self.blocks.entry(hash).or_insert(block);
+            self.fetch_at.remove(&hash);
+            self.open_for_block(&hash, now);
+            if self.decision.is_some() {
+                self.announce();
+            } else {
+                self.progress(now);
+            }
+        }
+    }
+
+    fn has_room_for(&self, block: &BlockHash) -> bool {
+        self.extracted.contains(block)
+            || self.extracted.len() < MAX_EXTRACTED
+            || self.certificates.contains_key(&Value::Block(*block))
+            || self.decision.as_ref().is_some_and(|decision| decision.value == Value::Block(*block))
+    }
+
+    /// A non-empty block with the leader's signature opens the height; a chain without its block does not.
+    fn open_for_block(&mut self, block: &BlockHash, now: Time) {
+        if !self.is_open() && self.blocks.contains_key(block) && self.chain_signature(self.leader, block).is_some() {
+            self.open(now);
+        }
+    }
+
+    /// E2: a complete chain with at least as many signatures as the window's number makes the node extract.
+    pub(super) fn extract(&mut self, now: Time) {
+        if !self.is_open() {
+            return;
+        }
+        let window = self.window(now);
+        let timed = window <= self.f() + 1;
+        let needed = if timed { window as usize } else { 1 };
+        if timed || self.is_untimed() {
+            for block in self.candidates() {
+                let complete = self.blocks.contains_key(&block) && self.chain_length(&block) >= needed;
+                if complete && self.extracted.len() < MAX_EXTRACTED && !self.extracted.contains(&block) {
+                    self.extracted.push(block);
+                    self.ask_verdict(block);
+                }
+            }
+        }
+        if self.extracted.len() == MAX_EXTRACTED {
+            let (extracted, certificates) = (&self.extracted, &self.certificates);
+            self.blocks.retain(|hash, _| {
+                extracted.contains(hash) || certificates.contains_key(&Value::Block(*hash))
+            });
+            self.fetch_at.clear();
+        }
+        self.sign_extracted(now);
+    }
+
+    fn ask_verdict(&mut self, block: BlockHash) {
+        if let (Some(body), false) = (self.blocks.get(&block).cloned(), self.verdicts.contains_key(&block)) {
+            self.verdicts.insert(block, None);
+            self.emit(Event::Check { block: body });
+        }
+    }
+
+    /// The ledger's verdict on a block.
+    pub(in crate::consensus) fn checked(&mut self, block: BlockHash, verdict: Verdict, now: Time) {
+        if self.decision.is_none() && self.verdicts.get(&block) == Some(&None) {
+            self.verdicts.insert(block, Some(verdict));
+            self.progress(now);
+        }
+    }
+
+    /// E2 and E3: signs what was extracted, a vote in window 1 if it is unspent and the block valid, an endorsement
+    /// otherwise, and sends the longer chain to all.
+    pub(super) fn sign_extracted(&mut self, now: Time) {
+        let Some(me) = self.me else { return };
+        for block in self.extracted.clone() {
+            let Some(Some(verdict)) = self.verdicts.get(&block).copied() else { continue };
+            if self.chain_signature(me, &block).is_some() {
+                continue;
+            }
+            let value = Value::Block(block);
+            let votes = self.config.fast
+                && self.window(now) == 1
+                && self.my_vote().is_none()
+                && verdict.valid
+                && verdict.timely;
+            if votes {
+                if let Some((me, signature)) = self.sign(Kind::Vote, value) {
+                    self.votes.insert(me, (value, signature));
+                }
+            } else if let Some((me, signature)) = self.sign(Kind::Endorse, value) {
+                self.endorsements.entry(block).or_default().insert(me, signature);
+            }
+            let chain = self.chain(&block);
+            self.to_all(chain);
+        }
+    }
+
+    /// The longest known chain on `block`.
+    pub(super) fn chain(&self, block: &BlockHash) -> Message {
+        Message::Chain {
+            height: self.height(),
+            block: *block,
+            votes: self.votes_for(&Value::Block(*block)),
+            endorsements: self.endorsements.get(block).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Pulls blocks that are named and did not come by themselves; asked again until they are here.
+    pub(super) fn fetch_missing(&mut self, now: Time) {
+        let due: Vec<BlockHash> =
+            self.fetch_at.iter().filter(|(_, at)| **at <= now).map(|(block, _)| *block).collect();
+        for block in due {
+            self.fetch_at.insert(block, now + self.config.delta);
+            self.emit(Event::Fetch { height: self.height(), block, peers: Vec::new() });
+        }
+    }
+
+    /// Validators that named `block`, who can be asked for it.
+    pub(in crate::consensus) fn namers(&self, block: &BlockHash) -> Vec<ValidatorIndex> {
+        self.named.iter().filter(|(_, blocks)| blocks.contains(block)).map(|(sender, _)| *sender).collect()
+    }
+}

@@ -1,0 +1,43 @@
+//! What a peer is sent again after a reconnect: everything signed or accepted in this height, in order (rule P1
+//! rests on that).
+
+use super::{Instance, closing::collect};
+use crate::consensus::message::Message;
+use conclave_ledger::signed::Value;
+
+impl Instance {
+    /// Everything that this node has said in this height, as one sequence of messages.
+    pub(in crate::consensus) fn resend(&mut self) -> Vec<Message> {
+        let height = self.height();
+        let mut messages = Vec::new();
+        for block in self.extracted.clone() {
+            if let Some(body) = self.blocks.get(&block) {
+                messages.push(Message::Block(Box::new(body.as_ref().clone())));
+            }
+            messages.push(self.chain(&block));
+        }
+        // A vote for a block that a restart has made forget is still said, with the leader's signature if known.
+        if let Some(Value::Block(block)) = self.my_vote()
+            && !self.extracted.contains(&block)
+            && self.chain_signature(self.leader, &block).is_some()
+        {
+            messages.push(self.chain(&block));
+        }
+        let votes = self.votes_for(&Value::Skip);
+        if self.my_vote() == Some(Value::Skip) {
+            messages.push(Message::Skip { height, votes });
+        }
+        messages.extend(self.relay_certificate());
+        messages.extend(self.extracted.clone().iter().filter_map(|block| self.support_message(block)));
+        if self.me.is_some_and(|me| self.closings.contains(&me)) {
+            messages.push(Message::Closing { height });
+        }
+        if let Some((value, _)) = self.me.and_then(|me| self.settles.get(&me)) {
+            messages.push(Message::Settle { height, value: *value, settles: collect(&self.settles, value) });
+        }
+        if let Some((value, _)) = self.me.and_then(|me| self.commits.get(&me)) {
+            messages.push(Message::Commit { height, value: *value, commits: collect(&self.commits, value) });
+        }
+        messages
+    }
+}

@@ -1,0 +1,81 @@
+//! Rule S1: support for a block, agreed upon like a certificate, except that it decides nothing before the end.
+
+use super::Instance;
+use crate::{consensus::message::Message, penalty::Penalty, time::Time};
+use conclave_ledger::{
+    hash::BlockHash,
+    signed::{Kind, SignatureSet, Value},
+    validators::ValidatorIndex,
+};
+
+impl Instance {
+    /// S1, first half: who has accepted no certificate by the end of window 2 and knows support for a block accepts
+    /// it and sends it with its relay.
+    pub(super) fn end_second_window(&mut self, _now: Time) {
+        if !self.config.fast || self.accepted_certificate().is_some() {
+            return;
+        }
+        for block in self.candidates() {
+            let votes = self.votes_for(&Value::Block(block));
+            if votes.len() >= self.set.support() {
+                let support = self.supports.entry(block).or_default();
+                support.votes = votes;
+                support.accepted = true;
+                self.relay_support(block);
+            }
+        }
+    }
+
+    /// S1, second half: support in a message is accepted in window `w ≥ 3` up to window f+3 with at least `w − 2`
+    /// relays, and then sent on with this node's.
+    pub(super) fn receive_support(
+        &mut self,
+        sender: ValidatorIndex,
+        block: BlockHash,
+        votes: &SignatureSet,
+        relays: &SignatureSet,
+        now: Time,
+    ) -> Result<(), Penalty> {
+        let value = Value::Block(block);
+        if !self.config.fast {
+            return Err(Penalty::fatal("support on a network in plain mode"));
+        }
+        if !self.name(sender, block) {
+            return Err(Penalty::serious("support for more blocks of one height than can be extracted"));
+        }
+        let mut counted = SignatureSet::default();
+        self.merge(&mut counted, Kind::Vote, &value, votes)?;
+        if counted.len() < self.set.support() {
+            return Err(Penalty::fatal("support of too few votes"));
+        }
+        self.receive_votes(value, votes)?;
+        let mut support = self.supports.remove(&block).unwrap_or_default();
+        let merged = self.merge(&mut support.relays, Kind::RelaySupport, &value, relays);
+        if support.votes.len() < counted.len() {
+            support.votes = counted;
+        }
+        let newly_accepted = !support.accepted && self.window(now) >= 3 && self.relays_suffice(&support, now);
+        support.accepted |= newly_accepted;
+        self.supports.insert(block, support);
+        merged?;
+        if newly_accepted {
+            self.relay_support(block);
+        }
+        Ok(())
+    }
+
+    fn relay_support(&mut self, block: BlockHash) {
+        if let Some((me, signature)) = self.sign(Kind::RelaySupport, Value::Block(block)) {
+            self.supports.entry(block).or_default().relays.insert(me, signature);
+        }
+        if let Some(message) = self.support_message(&block) {
+            self.to_all(message);
+        }
+    }
+
+    pub(super) fn support_message(&self, block: &BlockHash) -> Option<Message> {
+        let support = self.supports.get(block).filter(|support| support.accepted)?;
+        let (votes, relays) = (support.votes.clone(), support.relays.clone());
+        Some(Message::Support { height: self.height(), block: *block, votes, relays })
+    }
+}

@@ -1,0 +1,408 @@
+//! The consensus machine: one height at a time, the ones just decided, and what came too early.
+
+use super::{
+    config::Config,
+    event::{Command, Event},
+    instance::{Effect, Instance},
+    message::Message,
+    record::SignedRecord,
+};
+use crate::{
+    machine::{Input, Machine, Output},
+    peer::Peer,
+    penalty::Penalty,
+    time::Time,
+};
+use conclave_ledger::{
+    keys::PublicKey,
+    proof::Proof,
+    signed::{Height, Value},
+    validators::ValidatorSet,
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+/// Heights beyond the next one whose messages are kept: a node that is slow for a moment catches up by itself.
+pub const HEIGHTS_AHEAD: Height = 16;
+
+/// Messages kept for each validator and height ahead.
+pub const MESSAGES_AHEAD: usize = 16;
+
+/// Blocks kept for heights ahead, all together.
+pub const BLOCKS_AHEAD: usize = 8;
+
+/// Decided heights whose signatures are kept, for late votes, certificates to send, and evidence.
+pub const RETIRED_HEIGHTS: usize = 64;
+
+/// The machine.
+pub struct Consensus {
+    config: Arc<Config>,
+    signed: Vec<SignedRecord>,
+    peers: BTreeMap<Peer, PublicKey>,
+    shown: BTreeMap<PublicKey, Height>,
+    current: Option<Instance>,
+    retired: VecDeque<Instance>,
+    /// Heights decided without a certificate, which a certificate outranks (R1).
+    certificateless: BTreeMap<Height, (Value, Arc<ValidatorSet>)>,
+    ahead: BTreeMap<Height, Vec<(Peer, Message)>>,
+    pending: bool,
+    /// Heights up to this one are late: opened after a restart or gone back to by R1.
+    late_until: Option<Height>,
+    has_opened: bool,
+    certificates_due: VecDeque<(Time, Height)>,
+    announce_at: Option<Time>,
+    outputs: VecDeque<Output<Self>>,
+}
+
+impl Consensus {
+    /// A machine; `signed` is what the write-ahead log holds of this validator's signatures.
+    pub fn new(config: Config, signed: Vec<SignedRecord>) -> Self {
+        Self {
+            config: Arc::new(config),
+            signed,
+            peers: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            current: None,
+            retired: VecDeque::new(),
+            certificateless: BTreeMap::new(),
+            ahead: BTreeMap::new(),
+            pending: false,
+            late_until: None,
+            has_opened: false,
+            certificates_due: VecDeque::new(),
+            announce_at: None,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The height being decided; `None` before the first `Begin`.
+    pub fn height(&self) -> Option<Height> {
+        self.current.as_ref().map(Instance::height)
+    }
+
+    /// Whether the current height is open.
+    pub fn is_open(&self) -> bool {
+        self.current.as_ref().is_some_and(Instance::is_open)
+    }
+
+    fn begin(&mut self, height: Height, validators: Arc<ValidatorSet>, leader: &PublicKey, now: Time) {
+        if let Some(before) = self.current.take() {
+            self.retire(before, height);
+        }
+        self.retired.retain(|instance| instance.height() < height);
+        self.ahead = self.ahead.split_off(&height);
+        let oldest = height.saturating_sub(RETIRED_HEIGHTS as Height);
+        self.signed.retain(|record| record.height >= oldest);
+        self.certificateless = self.certificateless.split_off(&oldest);
+        let restarted = self.config.restarted && !self.has_opened;
+        let late = restarted || self.late_until.is_some_and(|until| height <= until);
+        self.current = Some(Instance::new(self.config.clone(), height, validators, leader, late, &self.signed));
+        for (peer, message) in self.ahead.remove(&height).unwrap_or_default() {
+            self.receive(peer, message, now);
+        }
+        self.progress(now);
+    }
+
+    fn retire(&mut self, mut instance: Instance, next: Height) {
+        self.has_opened |= instance.is_open();
+        if instance.height() < next {
+            instance.retire();
+            self.retired.push_back(instance);
+            if self.retired.len() > RETIRED_HEIGHTS {
+                self.retired.pop_front();
+            }
+        }
+    }
+
+    /// Opens the current height where there is something to decide, and lets the leader build.
+    fn progress(&mut self, now: Time) {
+        let others = self.peers.len();
+        if let Some(instance) = &mut self.current {
+            if self.pending {
+                instance.open(now);
+            }
+            // A late leader waits until it would hear from a quorum how far the height is.
+            if !instance.is_late() || others + 1 >= instance.set().quorum() {
+                instance.build();
+            }
+        }
+        self.drain(now);
+    }
+
+    /// Turns the current instance's effects into outputs.
+    fn drain(&mut self, now: Time) {
+        let Some(instance) = &mut self.current else { return };
+        for effect in instance.take_effects() {
+            self.carry_out(effect, now);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, now: Time) {
+        match effect {
+            Effect::ToAll(message) => {
+                self.announce_at = None;
+                for peer in self.peers.keys() {
+                    self.outputs.push_back(Output::Send(*peer, message.clone()));
+                }
+            }
+            Effect::Event(Event::Append(record)) => {
+                self.signed.push(record.clone());
+                self.emit(Event::Append(record));
+            }
+            Effect::Event(Event::Fetch { height, block, .. }) => {
+                let peers = self.peers_that_named(&block);
+                self.emit(Event::Fetch { height, block, peers });
+            }
+            Effect::Event(Event::Decide { height, value, block, proof }) => {
+                self.announce_at = Some(now + self.config.announce_delay());
+                if proof.as_ref().is_some_and(Proof::is_certificate) {
+                    self.certificates_due.push_back((now + self.config.certificate_delay(), height));
+                } else if let Some(instance) = &self.current {
+                    self.certificateless.insert(height, (value, instance.set().clone()));
+                }
+                self.emit(Event::Decide { height, value, block, proof });
+            }
+            Effect::Event(Event::Proved { height, value, proof }) => {
+                if proof.is_certificate() {
+                    self.certificateless.remove(&height);
+                }
+                self.emit(Event::Proved { height, value, proof });
+            }
+            Effect::Event(event) => self.emit(event),
+        }
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.outputs.push_back(Output::Emit(event));
+    }
+
+    fn peers_that_named(&self, block: &conclave_ledger::hash::BlockHash) -> Vec<Peer> {
+        let Some(instance) = &self.current else { return Vec::new() };
+        let namers = instance.namers(block);
+        let named = |key: &PublicKey| instance.set().index_of(key).is_some_and(|index| namers.contains(&index));
+        let (mut first, others): (Vec<Peer>, Vec<Peer>) =
+            self.peers.keys().partition(|peer| self.peers.get(peer).is_some_and(named));
+        first.extend(others);
+        first
+    }
+
+    // --- Messages --------------------------------------------------------------------------------------------
+
+    fn receive(&mut self, peer: Peer, message: Message, now: Time) {
+        let Some(key) = self.peers.get(&peer).copied() else {
+            return self.penalize(peer, Penalty::fatal("a consensus message from a peer that is no validator"));
+        };
+        let height = message.height();
+        let shows = if matches!(message, Message::Decided { .. }) { height } else { height.saturating_sub(1) };
+        let shown = self.shown.entry(key).or_default();
+        *shown = shows.max(*shown);
+        let Some(current) = &mut self.current else { return };
+        if height > current.height() {
+            return self.keep_for_later(peer, message);
+        }
+        if height == current.height() {
+            let Some(index) = current.set().index_of(&key) else {
+                return self.penalize(peer, Penalty::slight("a message of a height that it does not decide"));
+            };
+            if let Err(penalty) = current.receive(index, message, now) {
+                self.penalize(peer, penalty);
+            }
+            return self.progress(now);
+        }
+        self.receive_retired(peer, &key, message, now);
+    }
+
+    fn receive_retired(&mut self, peer: Peer, key: &PublicKey, message: Message, now: Time) {
+        if let Message::Certificate { height, value, votes, .. } = &message
+            && let Some((decided, set)) = self.certificateless.get(height)
+            && decided != value
+        {
+            let (height, value, proof) = (*height, *value, Proof::Certificate(votes.clone()));
+            return match proof.verify(self.config.network, height, &value, set) {
+                Ok(()) => self.repair(height, value, proof),
+                Err(error) => self.penalize(peer, Penalty::fatal(format!("a certificate: {error}"))),
+            };
+        }
+        let Some(instance) = self.retired.iter_mut().find(|instance| instance.height() == message.height()) else {
+            return;
+        };
+        let Some(index) = instance.set().index_of(key) else { return };
+        let verdict = instance.receive(index, message, now);
+        let effects = instance.take_effects();
+        for effect in effects {
+            // What is decided is signed no more; only proofs and evidence come out of late messages.
+            if matches!(effect, Effect::Event(Event::Proved { .. } | Event::Misbehaved { .. })) {
+                self.carry_out(effect, now);
+            }
+        }
+        if let Err(penalty) = verdict {
+            self.penalize(peer, penalty);
+        }
+    }
+
+    /// R1: the node goes back to the state before the height and begins it again; everything signed stays signed.
+    fn repair(&mut self, height: Height, value: Value, proof: Proof) {
+        self.late_until = self.height();
+        self.certificateless.split_off(&height);
+        self.emit(Event::Repair { height, value, proof });
+    }
+
+    fn keep_for_later(&mut self, peer: Peer, message: Message) {
+        let (height, current) = (message.height(), self.height().unwrap_or(0));
+        if matches!(message, Message::Decided { .. }) || height > current + HEIGHTS_AHEAD {
+            return self.emit(Event::Behind { peer, height });
+        }
+        let is_block = |message: &Message| matches!(message, Message::Block(_));
+        let blocks = self.ahead.values().flatten().filter(|(_, message)| is_block(message)).count();
+        let kept = self.ahead.entry(height).or_default();
+        let of_peer = kept.iter().filter(|(sender, _)| *sender == peer).count();
+        if of_peer < MESSAGES_AHEAD && (!is_block(&message) || blocks < BLOCKS_AHEAD) {
+            kept.push((peer, message));
+        } else {
+            self.emit(Event::Behind { peer, height });
+        }
+    }
+
+    fn penalize(&mut self, peer: Peer, penalty: Penalty) {
+        self.outputs.push_back(Output::Penalize(peer, penalty));
+    }
+
+    // --- Peers -----------------------------------------------------------------------------------------------
+
+    /// After a reconnect: what was decided last, then everything said in the open height, in order.
+    fn joined(&mut self, peer: Peer, key: PublicKey, now: Time) {
+        self.peers.insert(peer, key);
+        self.shown.entry(key).or_default();
+        if let Some(tip) = self.height().map(|height| height.saturating_sub(1)).filter(|tip| *tip > 0) {
+            self.send(peer, Message::Decided { height: tip });
+        }
+        let needs = |instance: &&mut Instance| {
+            instance.decision().is_some_and(|decision| !decision.proof.as_ref().is_some_and(Proof::is_certificate))
+        };
+        let mut resent: Vec<Message> = Vec::new();
+        self.retired.iter_mut().filter(needs).for_each(|instance| resent.extend(instance.resend()));
+        if let Some(last) = self.retired.back_mut() {
+            resent.extend(last.relay_certificate());
+        }
+        if let Some(instance) = &mut self.current {
+            resent.extend(instance.resend());
+        }
+        // A relay may have been signed just now: its record goes to the log before the messages.
+        let mut records = Vec::new();
+        self.retired.iter_mut().for_each(|instance| records.extend(instance.take_effects()));
+        records.into_iter().for_each(|effect| self.carry_out(effect, now));
+        self.drain(now);
+        resent.into_iter().for_each(|message| self.send(peer, message));
+        self.progress(now);
+    }
+
+    fn send(&mut self, peer: Peer, message: Message) {
+        self.outputs.push_back(Output::Send(peer, message));
+    }
+
+    /// C2, after its wait: the certificate goes to peers that have not shown that they have decided.
+    fn send_certificates(&mut self, now: Time) {
+        while let Some((_, height)) = self.certificates_due.pop_front_if(|(due, _)| *due <= now) {
+            let behind: Vec<Peer> = self
+                .peers
+                .iter()
+                .filter(|(_, key)| self.shown.get(key).is_none_or(|shown| *shown < height))
+                .map(|(peer, _)| *peer)
+                .collect();
+            let instances = self.retired.iter_mut().chain(self.current.as_mut());
+            let Some(instance) = instances.into_iter().find(|instance| instance.height() == height) else { continue };
+            if behind.is_empty() {
+                continue;
+            }
+            let message = instance.relay_certificate();
+            let effects = instance.take_effects();
+            effects.into_iter().for_each(|effect| self.carry_out(effect, now));
+            for peer in behind {
+                message.iter().cloned().for_each(|message| self.send(peer, message));
+            }
+        }
+    }
+
+    fn announce(&mut self, now: Time) {
+        if self.announce_at.is_some_and(|at| at <= now) {
+            self.announce_at = None;
+            let decided = self.current.as_ref().map(|instance| {
+                instance.height() - u64::from(instance.decision().is_none())
+            });
+            let peers: Vec<Peer> = self.peers.keys().copied().collect();
+            if let Some(height) = decided.filter(|height| *height > 0) {
+                peers.iter().for_each(|peer| self.send(*peer, Message::Decided { height }));
+            }
+        }
+    }
+}
+
+impl Machine for Consensus {
+    type Message = Message;
+    type Command = Command;
+    type Event = Event;
+
+    fn handle(&mut self, input: Input<Self>, now: Time) {
+        match input {
+            // A peer takes part once its validator key is known: see `Command::Joined`.
+            Input::Connected(_) => {}
+            Input::Disconnected(peer) => {
+                self.peers.remove(&peer);
+            }
+            Input::Received(peer, message) => self.receive(peer, message, now),
+            Input::Command(command) => self.command(command, now),
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        if let Some(instance) = &mut self.current {
+            instance.handle_timeout(now);
+        }
+        self.drain(now);
+        self.send_certificates(now);
+        self.announce(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output<Self>> {
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        let instance = self.current.as_ref().and_then(Instance::poll_timeout);
+        let certificate = self.certificates_due.front().map(|(due, _)| *due);
+        [instance, certificate, self.announce_at].into_iter().flatten().min()
+    }
+}
+
+impl Consensus {
+    fn command(&mut self, command: Command, now: Time) {
+        match command {
+            Command::Begin { height, validators, leader } => self.begin(height, validators, &leader, now),
+            Command::Joined { peer, key } => self.joined(peer, key, now),
+            Command::Pending(pending) => {
+                self.pending = pending;
+                self.progress(now);
+            }
+            Command::Built { height, block } => self.with_current(height, now, |instance| instance.built(block, now)),
+            Command::Checked { height, block, verdict } => {
+                self.with_current(height, now, |instance| instance.checked(block, verdict, now));
+            }
+            Command::Block(block) => {
+                let height = block.header.height;
+                self.with_current(height, now, |instance| instance.receive_block(None, block, now));
+            }
+            Command::Proved(height) => {
+                self.certificates_due.retain(|(_, due)| *due != height);
+            }
+        }
+    }
+
+    fn with_current(&mut self, height: Height, now: Time, act: impl FnOnce(&mut Instance)) {
+        if let Some(instance) = self.current.as_mut().filter(|instance| instance.height() == height) {
+            act(instance);
+            self.drain(now);
+        }
+    }
+}

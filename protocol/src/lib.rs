@@ -1,0 +1,18 @@
+//! The protocol: sans-IO state machines, and how they are wired to each other.
+//!
+//! Nothing here names a network, a file or a clock; messages, time, keys and randomness come in as arguments. The
+//! node drives these machines over libp2p, a simulator can drive them over virtual time.
+//!
+//! - What a machine is: [`machine`], over [`peer`], [`time`] and [`penalty`].
+//! - The machines: [`handshake`], [`consensus`], [`dissemination`], [`sync`].
+//! - Their wiring to each other, the chain and the pool: [`node`].
+
+pub mod consensus;
+pub mod dissemination;
+pub mod handshake;
+pub mod machine;
+pub mod node;
+pub mod peer;
+pub mod penalty;
+pub mod sync;
+pub mod time;

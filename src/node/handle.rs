@@ -1,0 +1,240 @@
+//! How the rest of the process talks to the running node: the HTTP API, the consoles and the tests.
+//!
+//! Queries run on the node's own task between two inputs, so they see one consistent state and never wait for
+//! consensus. A query must be short: what takes long (a tally of a thousand options) copies what it needs inside
+//! [`Handle::read`] and computes outside.
+
+use crate::storage::Database;
+use conclave_ledger::{
+    block::Decided,
+    chain::{Applied, Chain},
+    hash::{Hash, TransactionId},
+    keys::PublicKey,
+    pool::{Pool, PoolError},
+    proof::Proof,
+    signed::{Height, Value},
+    transaction::Transaction,
+};
+use std::sync::Arc;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// Requests that may wait for the node's task.
+pub const REQUEST_QUEUE: usize = 4096;
+
+/// Events that a slow subscriber may be behind before it misses some.
+pub const EVENT_QUEUE: usize = 1024;
+
+/// The node has stopped, or is stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node has stopped")]
+pub struct Stopped;
+
+/// What a query may look at.
+pub struct NodeView<'a> {
+    /// The chain at its tip.
+    pub chain: &'a Chain,
+    /// What waits to be decided.
+    pub pool: &'a Pool,
+    /// Connected peers.
+    pub peers: &'a [PeerInfo],
+    /// Where the node itself stands.
+    pub status: &'a NodeStatus,
+    /// Decided heights that are in the log but not in the database yet, ascending.
+    pub recent: &'a std::collections::BTreeMap<Height, RecentHeight>,
+}
+
+/// A decided height with its proof, if that is known yet.
+#[derive(Clone, Debug)]
+pub struct RecentHeight {
+    /// The record.
+    pub decided: Arc<Decided>,
+    /// The proof.
+    pub proof: Option<Proof>,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct NodeStatus {
+    /// The node's libp2p peer id, as text.
+    pub peer_id: String,
+    /// Addresses that it listens on, each with `/p2p/…`.
+    pub listen: Vec<String>,
+    /// The validator key, if it has one.
+    pub validator: Option<PublicKey>,
+    /// The height it is catching up to, while it does.
+    pub catching_up_to: Option<Height>,
+    /// The height that cannot close for want of a quorum, while there is one.
+    pub halted: Option<Height>,
+    /// Why the node has stopped taking part for good (a state that differs, a log that cannot be written).
+    pub failed: Option<String>,
+}
+
+/// A connected peer.
+#[derive(Clone, Debug)]
+pub struct PeerInfo {
+    /// Its libp2p peer id, as text.
+    pub peer_id: String,
+    /// Its validator key, if it has proved one of the current set.
+    pub validator: Option<PublicKey>,
+    /// Its name in the validator set.
+    pub name: Option<String>,
+    /// The height that it last spoke of.
+    pub height: Height,
+    /// Its program and version.
+    pub version: String,
+    /// Address of the connection.
+    pub address: String,
+}
+
+/// What happens on the node, for those who watch.
+#[derive(Clone, Debug)]
+pub enum NodeEvent {
+    /// A height was opened.
+    Opened {
+        /// The height.
+        height: Height,
+        /// Its leader.
+        leader: PublicKey,
+    },
+    /// This node signed a vote.
+    Voted {
+        /// The height.
+        height: Height,
+        /// What for.
+        value: Value,
+    },
+    /// A height was decided and is in the log.
+    Decided {
+        /// The record.
+        decided: Arc<Decided>,
+        /// What it did.
+        applied: Arc<Applied>,
+        /// Time from opening to decision on this node, in microseconds; `None` if it came by sync.
+        micros: Option<u64>,
+    },
+    /// Decided heights from this one on were undone (rule R1).
+    RolledBack {
+        /// The height.
+        height: Height,
+    },
+    /// A height cannot close: too few validators are reachable.
+    Halted {
+        /// The height.
+        height: Height,
+        /// Validators reachable, this one counted.
+        closing: usize,
+        /// How many are needed.
+        quorum: usize,
+    },
+    /// A peer finished its handshake.
+    PeerConnected(PeerInfo),
+    /// A peer is gone.
+    PeerLost {
+        /// Its peer id.
+        peer_id: String,
+    },
+    /// A peer was blamed for something.
+    PeerPenalized {
+        /// Its peer id.
+        peer_id: String,
+        /// What for.
+        reason: String,
+    },
+    /// The node is catching up.
+    CatchingUp {
+        /// Where it is.
+        height: Height,
+        /// Where it is going.
+        target: Height,
+    },
+}
+
+/// What became of a transaction that somebody waits for.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// It is in this block, and the decision is on this node's disk.
+    Decided {
+        /// The block's height.
+        height: Height,
+        /// The block's hash.
+        block: Hash,
+        /// Its position in the block, from 0.
+        index: u32,
+    },
+    /// It can no longer be decided; the text says which rule it broke.
+    Dropped(String),
+}
+
+/// A request to the node's task.
+pub(crate) enum Request {
+    Read(Box<dyn FnOnce(&NodeView<'_>) + Send>),
+    Submit { transactions: Vec<Transaction>, reply: oneshot::Sender<Vec<Result<TransactionId, PoolError>>> },
+    Wait { id: TransactionId, reply: oneshot::Sender<Outcome> },
+}
+
+/// A running node, as the rest of the process sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) requests: mpsc::Sender<Request>,
+    pub(crate) events: broadcast::Sender<NodeEvent>,
+    pub(crate) database: Arc<Database>,
+    pub(crate) stopping: watch::Sender<bool>,
+}
+
+impl Handle {
+    /// Runs `query` on the node's task and returns what it returns.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&NodeView<'_>) -> T + Send + 'static,
+    ) -> Result<T, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        let run = Box::new(move |view: &NodeView<'_>| {
+            // The one who asked may have gone meanwhile.
+            let _ = reply.send(query(view));
+        });
+        self.requests.send(Request::Read(run)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Offers transactions to the pool; each is admitted or refused by itself. Admitted ones are gossiped.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn submit(
+        &self,
+        transactions: Vec<Transaction>,
+    ) -> Result<Vec<Result<TransactionId, PoolError>>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Submit { transactions, reply }).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Waits until a transaction is decided or can no longer be. One that this node has never seen waits too, so
+    /// callers bound the wait.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn wait(&self, id: TransactionId) -> Result<Outcome, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Wait { id, reply }).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// What happens from now on. A subscriber that falls [`EVENT_QUEUE`] behind misses some and is told so.
+    pub fn events(&self) -> broadcast::Receiver<NodeEvent> {
+        self.events.subscribe()
+    }
+
+    /// The database, for heights that are no longer in [`NodeView::recent`]. Reading it blocks.
+    pub fn database(&self) -> &Arc<Database> {
+        &self.database
+    }
+
+    /// Asks the node to stop cleanly.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+}
