@@ -27,7 +27,10 @@ use crate::{
     validators::ValidatorSet,
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 /// How many heights back a decision without a certificate can still be undone.
 pub const UNDO_HEIGHTS: usize = 64;
@@ -87,7 +90,7 @@ pub struct Chain {
     validators: Arc<ValidatorSet>,
     leader: PublicKey,
     undo: VecDeque<(Height, Changes)>,
-    certificateless: Height,
+    certificateless: BTreeSet<Height>,
 }
 
 fn tip_key() -> Vec<u8> {
@@ -144,7 +147,7 @@ impl Chain {
             validators: Arc::new(ValidatorSet { members: Vec::new(), faulty: 0 }),
             leader: PublicKey([0; 32]),
             undo: VecDeque::new(),
-            certificateless: 0,
+            certificateless: BTreeSet::new(),
             state,
         };
         chain.refresh();
@@ -308,20 +311,33 @@ impl Chain {
         let height = self.next_height();
         let undo = self.state.apply(changes.clone());
         if !has_certificate {
-            self.certificateless = height;
+            self.certificateless.insert(height);
         }
         self.undo.push_back((height, undo));
-        if self.undo.len() > UNDO_HEIGHTS {
-            self.undo.pop_front();
-        }
-        if self.certificateless + UNDO_HEIGHTS as Height <= height || self.certificateless == 0 {
-            self.undo.clear();
-        }
+        self.forget_undo();
         self.refresh();
         let transactions = decided.block().map_or_else(Vec::new, |block| {
             block.transactions.iter().map(Transaction::id).collect()
         });
         Ok(Applied { height, hash, changes, transactions })
+    }
+
+    /// Notes that a certificate of `height` has become known: its decision is final.
+    pub fn certified(&mut self, height: Height) {
+        self.certificateless.remove(&height);
+        self.forget_undo();
+    }
+
+    /// Keeps what undoes the heights from the oldest one without a certificate on, within [`UNDO_HEIGHTS`].
+    fn forget_undo(&mut self) {
+        if self.undo.len() > UNDO_HEIGHTS {
+            self.undo.pop_front();
+        }
+        if let Some((oldest, _)) = self.undo.front() {
+            self.certificateless = self.certificateless.split_off(oldest);
+        }
+        let keep_from = self.certificateless.first().copied();
+        self.undo.retain(|(height, _)| keep_from.is_some_and(|from| *height >= from));
     }
 
     /// The skip record of the next height.
@@ -346,6 +362,7 @@ impl Chain {
                 changed.extend(undo);
             }
         }
+        self.certificateless.split_off(&height);
         self.refresh();
         Ok(changed)
     }

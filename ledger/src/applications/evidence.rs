@@ -369,10 +369,7 @@ mod tests {
         let accused = secret(1).public();
         let good = evidence(ledger, (Vote, block(1)), (Vote, block(2)));
         let mut cases = vec![
-            (
-                evidence(ledger, (Vote, block(1)), (Endorse, block(1))),
-                EvidenceError::SameValue(block(1)),
-            ),
+            (evidence(ledger, (Vote, block(1)), (Endorse, block(1))), EvidenceError::SameValue(block(1))),
             (evidence(ledger, (Vote, Value::Skip), (Endorse, block(1))), EvidenceError::NotTwoBlocks),
             (
                 evidence_at(ledger, 1, 2, (Endorse, block(1)), (Endorse, block(2))),

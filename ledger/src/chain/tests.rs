@@ -1,1 +1,253 @@
+//! The chain by itself: four validators whose keys the test holds decide what the test wants.
+
+#![allow(clippy::unwrap_used)]
+
 use super::*;
+use crate::{
+    applications::{Payload, records::Record},
+    bytes::Bytes,
+    genesis::{Engine, FORMAT, Limits},
+    keys::SecretKey,
+    pool::{Pool, PoolError, PoolLimits},
+    proof::ProofError,
+    signed::{Kind, SignatureSet, Slot},
+    transaction::{Request, find_stamp},
+    validators::{FaultBound, Validator},
+};
+
+const NOW: u64 = 1_700_000_000_000;
+
+fn key(number: u8) -> SecretKey {
+    SecretKey::from_seed([number; 32])
+}
+
+fn genesis() -> Arc<Genesis> {
+    let genesis = Genesis {
+        format: FORMAT,
+        name: "test".into(),
+        engine: Engine::DolevStrong,
+        fast: true,
+        faulty: FaultBound::Third,
+        delta_ms: 500,
+        created_ms: NOW,
+        stamp_bits: 8,
+        limits: Limits::default(),
+        validators: (0..4).map(|n| Validator { name: format!("v{n}"), key: key(n).public() }).collect(),
+        senders: vec![key(50).public()],
+        records: Vec::new(),
+    };
+    genesis.check().unwrap();
+    Arc::new(genesis)
+}
+
+fn record(chain: &Chain, sender: u8, text: &str) -> Transaction {
+    let payload = Payload::Record(Record { kind: "note".into(), data: Bytes(text.into()) });
+    let request = Request {
+        network: chain.network(),
+        sender: key(sender).public(),
+        expires: chain.next_height() + 10,
+        payload,
+    };
+    request.sign(&key(sender))
+}
+
+fn certificate(chain: &Chain, height: Height, value: &Value, signers: &[u8]) -> Proof {
+    let slot = Slot { network: chain.network(), height };
+    let votes = signers.iter().map(|n| (u16::from(*n), slot.sign(&key(*n), Kind::Vote, value)));
+    Proof::Certificate(votes.collect::<SignatureSet>())
+}
+
+fn proofs(chain: &Chain) -> Vec<Proof> {
+    chain.unproven().map(|(height, value)| certificate(chain, height, &value, &[0, 1, 2])).collect()
+}
+
+fn propose(chain: &Chain, transactions: &[Transaction]) -> Block {
+    let candidates =
+        transactions.iter().map(|transaction| (transaction, transaction.id(), codec::encode(transaction).len()));
+    chain.propose(chain.leader(), NOW, proofs(chain), candidates).unwrap()
+}
+
+fn decide(chain: &mut Chain, transactions: &[Transaction], certified: bool) -> Block {
+    let block = propose(chain, transactions);
+    let execution = chain.validate(&block, &NothingKnown).unwrap();
+    chain.apply(&Decided::Block(block.clone()), Some(execution), &NothingKnown, certified).unwrap();
+    block
+}
+
+fn skip(chain: &mut Chain) {
+    let skip = Decided::Skip(chain.skip());
+    chain.apply(&skip, None, &NothingKnown, true).unwrap();
+}
+
+#[test]
+fn blocks_and_skips_follow_each_other_and_carry_the_proofs_of_those_before() {
+    let mut chain = Chain::new(genesis());
+    let first = record(&chain, 50, "first");
+    decide(&mut chain, std::slice::from_ref(&first), true);
+    assert_eq!(chain.tip().height, 1);
+    skip(&mut chain);
+    skip(&mut chain);
+    let second = record(&chain, 50, "second");
+    let block = decide(&mut chain, &[first, second], true);
+    assert_eq!((block.transactions.len(), block.proofs.len()), (1, 3), "included once; heights 1 to 3 are proved");
+    assert_eq!(chain.tip().height, 4);
+}
+
+/// Leaders of heights 2 and 3 let their turns pass and are passed over from then on.
+#[test]
+fn a_skipped_leader_is_passed_over() {
+    let mut chain = Chain::new(genesis());
+    let leaders: Vec<PublicKey> = (1..=6)
+        .map(|height| {
+            let leader = chain.leader();
+            if matches!(height, 2 | 3) {
+                skip(&mut chain);
+            } else {
+                let transaction = record(&chain, 50, &format!("at {height}"));
+                decide(&mut chain, &[transaction], true);
+            }
+            leader
+        })
+        .collect();
+    assert_eq!(leaders, [0, 1, 2, 3, 0, 3].map(|n| key(n).public()));
+}
+
+#[test]
+fn two_chains_with_the_same_blocks_agree_and_a_restored_one_too() {
+    let (mut one, mut other) = (Chain::new(genesis()), Chain::new(genesis()));
+    for number in 0..5 {
+        let transaction = record(&one, 50, &format!("{number}"));
+        let block = decide(&mut one, &[transaction], true);
+        other.apply(&Decided::Block(block), None, &NothingKnown, true).unwrap();
+        assert_eq!(one.state_hash(), other.state_hash());
+    }
+    let entries = one.entries().map(|(key, value)| (key.to_vec(), value.to_vec()));
+    let mut restored = Chain::restore(genesis(), entries).unwrap();
+    assert_eq!((restored.tip(), restored.state_hash()), (one.tip(), one.state_hash()));
+    let transaction = record(&one, 50, "after");
+    let block = decide(&mut one, &[transaction], true);
+    restored.apply(&Decided::Block(block), None, &NothingKnown, true).unwrap();
+    assert_eq!(restored.state_hash(), one.state_hash());
+    assert!(Chain::restore(genesis(), []).is_err());
+}
+
+#[test]
+fn every_rule_of_a_block_is_checked() {
+    let mut chain = Chain::new(genesis());
+    let transaction = record(&chain, 50, "first");
+    decide(&mut chain, &[transaction], true);
+    let transaction = record(&chain, 50, "second");
+    let good = propose(&chain, std::slice::from_ref(&transaction));
+    assert!(chain.validate(&good, &NothingKnown).is_ok());
+    let broken = |change: &dyn Fn(&mut Block)| {
+        let mut block = good.clone();
+        change(&mut block);
+        chain.validate(&block, &NothingKnown).unwrap_err()
+    };
+    let reroot = |block: &mut Block| block.header.transactions = Block::transactions_root(&block.transactions);
+    let reproof = |block: &mut Block| block.header.proofs = Block::proofs_hash(&block.proofs);
+    let hash = Hash([7; 32]);
+    assert_eq!(broken(&|block| block.header.network = hash), BlockError::WrongNetwork(hash));
+    assert_eq!(broken(&|block| block.header.height = 3), BlockError::Height { found: 3, expected: 2 });
+    assert!(matches!(broken(&|block| block.header.parent = hash), BlockError::Parent { .. }));
+    assert_eq!(broken(&|block| block.header.leader = key(3).public()), BlockError::Leader);
+    assert!(matches!(broken(&|block| block.header.timestamp = NOW), BlockError::Timestamp { .. }));
+    assert!(matches!(broken(&|block| block.header.state = hash), BlockError::State { .. }));
+    assert_eq!(broken(&|block| block.transactions.clear()), BlockError::Empty);
+    assert_eq!(broken(&|block| block.proofs.clear()), BlockError::ProofsHash);
+    let no_proof = broken(&|block| {
+        block.proofs.clear();
+        reproof(block);
+    });
+    assert_eq!(no_proof, BlockError::ProofCount { found: 0, expected: 1 });
+    let weak_proof = broken(&|block| {
+        block.proofs = chain.unproven().map(|(height, value)| certificate(&chain, height, &value, &[0, 1])).collect();
+        reproof(block);
+    });
+    let too_few = ProofError::TooFew { found: 2, needed: 3 };
+    assert_eq!(weak_proof, BlockError::Proof { height: 1, error: too_few });
+    let false_proof = broken(&|block| {
+        block.proofs = vec![certificate(&chain, 1, &Value::Skip, &[0, 1, 2])];
+        reproof(block);
+    });
+    assert_eq!(false_proof, BlockError::Proof { height: 1, error: ProofError::Signature });
+    assert_eq!(broken(&|block| block.transactions[0].signature.0[0] ^= 1), BlockError::TransactionsRoot);
+    let of_transaction = |change: &dyn Fn(&mut Block)| match broken(&|block| {
+        change(block);
+        reroot(block);
+    }) {
+        BlockError::Transaction { error, .. } => error,
+        other => panic!("{other}"),
+    };
+    assert_eq!(
+        of_transaction(&|block| block.transactions[0].signature.0[0] ^= 1),
+        TransactionError::Signature
+    );
+    assert_eq!(
+        of_transaction(&|block| block.transactions.push(transaction.clone())),
+        TransactionError::AlreadyIncluded
+    );
+    let foreign = |block: &mut Block| {
+        let mut request = transaction.request.clone();
+        request.network = hash;
+        block.transactions[0] = request.sign(&key(50));
+    };
+    assert_eq!(of_transaction(&foreign), TransactionError::WrongNetwork(hash));
+}
+
+#[test]
+fn what_was_decided_without_a_certificate_can_be_undone() {
+    let mut chain = Chain::new(genesis());
+    let before = chain.state_hash();
+    let transaction = record(&chain, 50, "first");
+    decide(&mut chain, &[transaction], false);
+    let transaction = record(&chain, 50, "second");
+    decide(&mut chain, &[transaction], true);
+    assert!(chain.rollback(3).is_err());
+    let changed = chain.rollback(1).unwrap();
+    assert!(!changed.is_empty());
+    assert_eq!((chain.tip().height, chain.state_hash()), (0, before));
+    let transaction = record(&chain, 50, "first");
+    decide(&mut chain, &[transaction], true);
+    assert!(chain.rollback(1).is_err(), "a certificate is final, so nothing is kept to undo it");
+}
+
+#[test]
+fn the_pool_names_the_rule_and_keeps_its_bounds() {
+    let chain = Chain::new(genesis());
+    let limits = PoolLimits { transactions: 3, bytes: 1 << 20, per_sender: 2 };
+    let mut pool = Pool::new(limits);
+    let admit = |pool: &mut Pool, transaction: &Transaction| pool.admit(transaction.clone(), &chain, NOW);
+    let first = record(&chain, 50, "first");
+    assert_eq!(admit(&mut pool, &first), Ok(first.id()));
+    assert_eq!(admit(&mut pool, &first), Err(PoolError::AlreadyWaiting));
+
+    let mut unsigned = record(&chain, 50, "unsigned");
+    unsigned.signature.0[0] ^= 1;
+    assert_eq!(admit(&mut pool, &unsigned), Err(TransactionError::Signature.into()));
+
+    let mut late = first.request.clone();
+    late.expires = chain.next_height() + 1001;
+    assert!(matches!(
+        admit(&mut pool, &late.sign(&key(50))),
+        Err(PoolError::Invalid(TransactionError::ExpiresTooLate { .. }))
+    ));
+    let mut early = first.request.clone();
+    early.expires = 0;
+    assert!(matches!(
+        admit(&mut pool, &early.sign(&key(50))),
+        Err(PoolError::Invalid(TransactionError::Expired { .. }))
+    ));
+
+    let mut stranger = record(&chain, 60, "stranger");
+    assert_eq!(admit(&mut pool, &stranger), Err(TransactionError::Stamp { bits: 8 }.into()));
+    stranger.stamp = find_stamp(&stranger.id(), 8, 0, u64::MAX);
+    assert_eq!(admit(&mut pool, &stranger), Ok(stranger.id()));
+
+    admit(&mut pool, &record(&chain, 50, "second")).unwrap();
+    let full = PoolError::Full { transactions: 3, bytes: pool.bytes() };
+    assert_eq!(admit(&mut pool, &record(&chain, 0, "fourth")), Err(full));
+    pool.remove(&stranger.id());
+    assert_eq!(admit(&mut pool, &record(&chain, 50, "third")), Err(PoolError::TooManyOfSender(2)));
+    assert_eq!(pool.len(), 2);
+}

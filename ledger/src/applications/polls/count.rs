@@ -54,7 +54,9 @@ fn steps_of(rules: &Rules, ballots: u64) -> u64 {
 pub(super) fn count(poll: &Hash, rules: &Rules, state: &View<'_>) -> Tally {
     let mut accumulator = Accumulator::new(rules.method, rules.options);
     store::each_ballot(poll, state, |ballot| {
-        accumulator.add(&ballot.choice).expect("a ballot is checked, and their number too, before it is cast");
+        accumulator
+            .add(&ballot.choice)
+            .expect("a ballot is checked, and their number too, before it is cast");
     });
     accumulator.tally()
 }

@@ -69,7 +69,13 @@ pub enum Standing {
 /// The poll with this id.
 pub fn poll(state: &View<'_>, id: &Hash) -> Option<PollView> {
     let (rules, text) = (store::rules(id, state)?, store::text(id, state)?);
-    Some(PollView { id: *id, text, rules, ballots: store::ballots(id, state), closing: store::closing(id, state) })
+    Some(PollView {
+        id: *id,
+        text,
+        rules,
+        ballots: store::ballots(id, state),
+        closing: store::closing(id, state),
+    })
 }
 
 /// At most `limit` polls (and at most [`MAX_PAGE`]), the newest first: of all polls, or of those that were opened
