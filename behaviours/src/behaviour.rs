@@ -1,0 +1,130 @@
+//! The one behaviour that a node runs: every protocol it speaks, composed in one place.
+
+use crate::{channel, exchange};
+use libp2p::{
+    PeerId, allow_block_list, connection_limits, identify, identity::Keypair, ping, swarm::NetworkBehaviour,
+};
+use std::time::Duration;
+
+/// Bounds and names of the protocols.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// First 8 bytes of the network id in hexadecimal; part of every protocol's name, so that nodes of different
+    /// networks do not even negotiate.
+    pub network: String,
+    /// What identify says of the program, such as `conclave/0.1.0`.
+    pub agent: String,
+    /// Most established connections (default 512).
+    pub max_connections: u32,
+    /// Most established connections to one peer (default 3: two that were dialled at once, and one to replace).
+    pub max_connections_per_peer: u32,
+    /// Most incoming connections that are being negotiated (default 64).
+    pub max_pending_incoming: u32,
+    /// Longest consensus frame in bytes: that of a block.
+    pub max_consensus_frame_bytes: usize,
+    /// Longest frame of transactions in bytes.
+    pub max_transactions_frame_bytes: usize,
+    /// Bytes that may wait to be sent to one peer on one channel (default 64 MiB).
+    pub max_queued_bytes: usize,
+    /// Longest response of sync in bytes.
+    pub max_sync_response_bytes: u64,
+    /// After this time without a response a request has failed (default 10 s); the machines have shorter ones.
+    pub request_timeout: Duration,
+}
+
+impl Config {
+    /// The defaults for a network.
+    pub fn new(network: String, agent: String) -> Self {
+        Self {
+            network,
+            agent,
+            max_connections: 512,
+            max_connections_per_peer: 3,
+            max_pending_incoming: 64,
+            max_consensus_frame_bytes: 72 << 20,
+            max_transactions_frame_bytes: 2 << 20,
+            max_queued_bytes: 128 << 20,
+            max_sync_response_bytes: 80 << 20,
+            request_timeout: Duration::from_secs(10),
+        }
+    }
+
+    fn name(&self, protocol: &str) -> String {
+        format!("/conclave/{}/{protocol}/1", self.network)
+    }
+
+    fn exchange(&self, protocol: &str, max_response_bytes: u64) -> exchange::Config {
+        exchange::Config {
+            name: self.name(protocol),
+            max_request_bytes: 64 << 10,
+            max_response_bytes,
+            timeout: self.request_timeout,
+            max_concurrent: 32,
+        }
+    }
+
+    fn channel(&self, protocol: &str, max_frame_bytes: usize) -> channel::Config {
+        channel::Config {
+            name: self.name(protocol),
+            max_frame_bytes,
+            max_queued_bytes: self.max_queued_bytes,
+        }
+    }
+}
+
+/// Everything that a node speaks.
+#[derive(NetworkBehaviour)]
+pub struct Behaviour {
+    /// Bounds on connections.
+    pub limits: connection_limits::Behaviour,
+    /// Peers that are kept out.
+    pub blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
+    /// Who is there, and which protocols and addresses it has.
+    pub identify: identify::Behaviour,
+    /// Whether it is still there.
+    pub ping: ping::Behaviour,
+    /// Who it is: network, role, proof of its key.
+    pub handshake: exchange::Behaviour,
+    /// What was decided.
+    pub sync: exchange::Behaviour,
+    /// What is being decided.
+    pub consensus: channel::Behaviour,
+    /// What waits to be decided.
+    pub transactions: channel::Behaviour,
+}
+
+impl Behaviour {
+    /// The behaviour of a node with this key.
+    pub fn new(keypair: &Keypair, config: &Config) -> Self {
+        let limits = connection_limits::ConnectionLimits::default()
+            .with_max_established(Some(config.max_connections))
+            .with_max_established_per_peer(Some(config.max_connections_per_peer))
+            .with_max_pending_incoming(Some(config.max_pending_incoming));
+        let identify = identify::Config::new("/conclave/1".into(), keypair.public())
+            .with_agent_version(config.agent.clone());
+        Self {
+            limits: connection_limits::Behaviour::new(limits),
+            blocked: allow_block_list::Behaviour::default(),
+            identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::default(),
+            handshake: exchange::behaviour(&config.exchange("handshake", 64 << 10)),
+            sync: exchange::behaviour(&config.exchange("sync", config.max_sync_response_bytes)),
+            consensus: channel::Behaviour::new(config.channel("consensus", config.max_consensus_frame_bytes)),
+            transactions: channel::Behaviour::new(
+                config.channel("transactions", config.max_transactions_frame_bytes),
+            ),
+        }
+    }
+
+    /// Opens the channels to a peer whose handshake is done.
+    pub fn open_channels(&mut self, peer: PeerId) {
+        self.consensus.open(peer);
+        self.transactions.open(peer);
+    }
+
+    /// Closes the channels to a peer.
+    pub fn close_channels(&mut self, peer: PeerId) {
+        self.consensus.close(peer);
+        self.transactions.close(peer);
+    }
+}

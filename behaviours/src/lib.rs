@@ -1,0 +1,15 @@
+//! libp2p behaviours that only translate between the swarm and the machines of the protocol crate.
+//!
+//! Nothing here knows what a message says: bytes go in and out, bounded and in order.
+//!
+//! - [`channel`]: a long-lived ordered substream each way; consensus and transactions travel on it.
+//! - [`exchange`]: bounded requests and responses; handshake and sync travel on it.
+//! - [`behaviour`]: the composition. [`swarm`]: the transports around it.
+
+pub mod behaviour;
+pub mod channel;
+pub mod exchange;
+pub mod swarm;
+
+pub use behaviour::{Behaviour, BehaviourEvent, Config};
+pub use swarm::{SwarmError, build_swarm};
