@@ -117,6 +117,12 @@ impl Pool {
         self.places.get(id).and_then(|place| self.entries.get(place)).map(|entry| &entry.transaction)
     }
 
+    /// The waiting transaction with this id, and its canonical size in bytes.
+    pub fn entry(&self, id: &TransactionId) -> Option<(Arc<Transaction>, usize)> {
+        let entry = self.entries.get(self.places.get(id)?)?;
+        Some((entry.transaction.clone(), entry.size))
+    }
+
     /// The waiting transactions in the order of arrival: transaction, id, canonical size in bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&Transaction, TransactionId, usize)> {
         self.entries.values().map(|entry| (entry.transaction.as_ref(), entry.id, entry.size))
@@ -175,16 +181,16 @@ impl Pool {
         Some(entry.transaction)
     }
 
-    /// Frees the places of transactions that break a rule at the chain's tip, and returns their ids and the rules.
-    pub fn sweep(&mut self, chain: &Chain, now_ms: u64) -> Vec<(TransactionId, TransactionError)> {
+    /// Frees the places of transactions that break a rule at the chain's tip, from the oldest to the first that
+    /// breaks none, and returns their ids and the rules. Afterwards the pool is empty or has a valid transaction.
+    pub fn drop_invalid_front(&mut self, chain: &Chain, now_ms: u64) -> Vec<(TransactionId, TransactionError)> {
         let at = chain.next_context(now_ms.max(chain.tip().timestamp + 1));
         let view = chain.view();
-        let broken: Vec<(TransactionId, TransactionError)> = self
-            .iter()
-            .filter_map(|(transaction, id, size)| {
-                check_transaction(transaction, &id, size, &at, &view).err().map(|error| (id, error))
-            })
-            .collect();
+        let check = |(transaction, id, size)| {
+            let verdict = check_transaction(transaction, &id, size, &at, &view);
+            verdict.err().map(|error| (id, error))
+        };
+        let broken: Vec<(TransactionId, TransactionError)> = self.iter().map_while(check).collect();
         broken.iter().for_each(|(id, _)| {
             self.remove(id);
         });

@@ -45,17 +45,25 @@ impl Proof {
         value: &Value,
         set: &ValidatorSet,
     ) -> Result<(), ProofError> {
-        let (kind, signatures, needed) = match self {
-            Self::Certificate(votes) => (Kind::Vote, votes, set.quorum()),
-            Self::Commits(commits) => (Kind::Commit, commits, set.faulty() + 1),
+        self.check_count(set)?;
+        let (kind, signatures) = match self {
+            Self::Certificate(votes) => (Kind::Vote, votes),
+            Self::Commits(commits) => (Kind::Commit, commits),
         };
-        if signatures.len() < needed {
-            return Err(ProofError::TooFew { found: signatures.len(), needed });
-        }
         if !signatures.verify(Slot { network, height }, kind, value, set) {
             return Err(ProofError::Signature);
         }
         Ok(())
+    }
+
+    /// Checks that there are as many signatures as the kind of proof needs.
+    ///
+    /// # Errors
+    /// [`ProofError::TooFew`].
+    pub fn check_count(&self, set: &ValidatorSet) -> Result<(), ProofError> {
+        let needed = if self.is_certificate() { set.quorum() } else { set.faulty() + 1 };
+        let found = self.signatures().len();
+        if found < needed { Err(ProofError::TooFew { found, needed }) } else { Ok(()) }
     }
 
     /// Whether it is a certificate, which nothing outranks.

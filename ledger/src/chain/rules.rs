@@ -258,13 +258,12 @@ pub(super) fn check_proofs(chain: &Chain, block: &Block, known: &impl Knowledge)
         return Err(BlockError::ProofCount { found: block.proofs.len(), expected: unproven.len() });
     }
     for (proof, (height, value)) in block.proofs.iter().zip(unproven) {
-        if known.proof(height, &value, proof) {
-            continue;
-        }
         let set = chain.validators_at(height).expect("the sets since the last block are in the state");
-        proof
-            .verify(chain.network, height, &value, &set)
-            .map_err(|error| BlockError::Proof { height, error })?;
+        let fail = |error| BlockError::Proof { height, error };
+        proof.check_count(&set).map_err(fail)?;
+        if !known.proof(height, &value, proof) {
+            proof.verify(chain.network, height, &value, &set).map_err(fail)?;
+        }
     }
     Ok(())
 }

@@ -251,7 +251,10 @@ impl Consensus {
 
     fn keep_for_later(&mut self, peer: Peer, message: Message) {
         let (height, current) = (message.height(), self.height().unwrap_or(0));
-        if matches!(message, Message::Decided { .. }) || height > current + HEIGHTS_AHEAD {
+        if matches!(message, Message::Decided { .. }) {
+            return self.emit(Event::Behind { peer, height: height.saturating_add(1) });
+        }
+        if height > current + HEIGHTS_AHEAD {
             return self.emit(Event::Behind { peer, height });
         }
         let is_block = |message: &Message| matches!(message, Message::Block(_));

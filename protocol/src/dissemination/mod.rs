@@ -1,1 +1,24 @@
-//! To be written.
+//! Dissemination of transactions: pushed once by the node at which they are submitted, announced by everybody else
+//! only where that was not enough.
+//!
+//! 1. The node at which a transaction is submitted **pushes** it at once to all its peers.
+//! 2. A node that got it from a peer, and admitted it to its pool, waits `announce_delay`. If it is still not
+//!    decided then, it **announces** the id (`Have`) to the peers that are not known to have it.
+//! 3. Who lacks it **pulls** it (`Want`), and asks another announcer after `pull_timeout`.
+//!
+//! In the good case a transaction is decided before anybody announces it, so each node receives it exactly once:
+//! `n − 1` copies. Gossipsub, which the network page names for this, sends it over every link of the mesh, nine
+//! copies at four nodes. In the bad case (a submitter that tells one node only, a lost connection) all nodes have
+//! it one delay and one pull later, within `Δ`, which is what the opening of heights rests on.
+//!
+//! Bounds: [`MAX_TRACKED`] transactions are tracked, [`MAX_WANTED`] ids pulled at a time, and messages are cut at
+//! [`MAX_ITEMS`] and [`BATCH_BYTES`].
+
+mod machine;
+mod message;
+
+#[cfg(test)]
+mod tests;
+
+pub use machine::{Command, Config, Dissemination, Event, MAX_TRACKED, MAX_WANTED};
+pub use message::{BATCH_BYTES, MAX_ITEMS, MAX_MESSAGE_BYTES, Message};

@@ -1,1 +1,319 @@
-//! To be written.
+//! The node's logic: the machines, the chain and the pool, and how they are wired to each other.
+//!
+//! Pure like the machines: the real node drives it over libp2p and disk, a simulator can drive it over virtual
+//! time, and what is simulated is what runs. [`Node::handle`] and [`Node::handle_timeout`] take an input;
+//! [`Node::poll_effect`] gives what is to be done, in order; [`Node::poll_timeout`] says when to come back.
+//!
+//! ```text
+//!  bytes ──► handshake ──(established)──► channels open ──► consensus, dissemination, sync
+//!  Submit ──► pool ──► dissemination ──► other pools          │
+//!               └────── pending ──► consensus ◄── build, check ─┴─► chain ──► Decided, storage
+//! ```
+//!
+//! - [`io`]: inputs and effects. [`record`]: the write-ahead log.
+//! - `messages.rs`: bytes to messages and back, penalties for what is none.
+//! - `peers.rs`: what the handshake opens for the other machines.
+//! - `deciding.rs`: what consensus hands to the chain. `transactions.rs`: dissemination and the pool.
+//! - `following.rs`: sync and the chain. `duties.rs`: transactions that a validator sends of its own accord.
+
+mod deciding;
+mod duties;
+mod following;
+pub mod io;
+mod messages;
+mod peers;
+pub mod record;
+mod transactions;
+
+pub use io::{Channel, Clock, Effect, Input, Notice, Protocol};
+pub use record::{LogRecord, MAX_RECORD_BYTES};
+
+use crate::{
+    consensus::{self, Consensus},
+    dissemination::{self, Dissemination},
+    handshake::{self, Handshake},
+    machine::{Input as MachineInput, Machine},
+    peer::Peer,
+    penalty::Scores,
+    sync::{self, Sync},
+    time::Time,
+};
+use conclave_ledger::{
+    applications::evidence::Evidence,
+    block::{Block, Decided},
+    chain::{Chain, Execution, UNDO_HEIGHTS},
+    hash::{BlockHash, TransactionId},
+    keys::{PublicKey, SecretKey},
+    pool::{Pool, PoolLimits},
+    proof::Proof,
+    signed::{Height, Value},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Blocks of the open height that others may pull from this node.
+const BLOCKS_AT_HAND: usize = 8;
+
+/// What the logic is told once.
+pub struct Config {
+    /// This node, by its libp2p peer id.
+    pub peer: Peer,
+    /// The key whose peer id that is: what an observer proves.
+    pub node_key: SecretKey,
+    /// The validator key, on validators.
+    pub validator_key: Option<SecretKey>,
+    /// Whether the home has been in use before.
+    pub restarted: bool,
+    /// What peers are told of the program.
+    pub version: String,
+    /// Addresses that peers are told of.
+    pub addresses: Vec<String>,
+    /// Bounds of the pool.
+    pub pool: PoolLimits,
+    /// Seed of jitter and challenges; never twice the same.
+    pub seed: [u8; 32],
+}
+
+/// A chain as storage holds it, and what the log holds beyond it.
+pub struct Restored {
+    /// The chain at the height that the database covers.
+    pub chain: Chain,
+    /// Proofs known for the heights since the last block.
+    pub proofs: BTreeMap<Height, Proof>,
+    /// Records of the log, in order.
+    pub log: Vec<LogRecord>,
+}
+
+/// Why a node cannot start from what it has on disk.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// The log says that a height was decided whose block it does not hold.
+    #[error("the log says that height {0} was decided but does not hold its block")]
+    BlockMissing(Height),
+    /// The log's decided height does not fit the chain.
+    #[error("height {height} of the log does not fit the database: {error}")]
+    Invalid {
+        /// The height.
+        height: Height,
+        /// The rule that it breaks.
+        error: String,
+    },
+}
+
+/// The node's logic.
+pub struct Node {
+    config: Config,
+    chain: Chain,
+    pool: Pool,
+    scores: Scores,
+    handshake: Handshake,
+    consensus: Option<Consensus>,
+    dissemination: Dissemination,
+    sync: Sync,
+    /// Peers whose handshake is done, with what they proved.
+    peers: BTreeMap<Peer, handshake::Role>,
+    /// Proofs of the heights since the last block, and of the last block.
+    proofs: BTreeMap<Height, Proof>,
+    executions: BTreeMap<BlockHash, Execution>,
+    /// Blocks of the open height.
+    at_hand: VecDeque<(BlockHash, Arc<Block>)>,
+    /// Blocks of the open height that the log holds.
+    logged: BTreeSet<BlockHash>,
+    /// Decided heights that could be undone (R1), back to the oldest without a certificate.
+    undoable: BTreeMap<Height, Arc<Decided>>,
+    opened_at: Option<Time>,
+    last_resume: Option<Height>,
+    /// Evidence whose height is not decided yet.
+    evidence: Vec<Evidence>,
+    failed: bool,
+    /// The last message sent and its bytes: a broadcast is encoded once.
+    encoded: Option<(consensus::Message, Arc<[u8]>)>,
+    effects: VecDeque<Effect>,
+}
+
+impl Node {
+    /// A node at its start. Decided heights that only the log holds are applied again; storage is told of them
+    /// as of new ones.
+    ///
+    /// # Errors
+    /// When log and database do not fit each other.
+    pub fn new(config: Config, restored: Restored, clock: Clock) -> Result<Self, RestoreError> {
+        let genesis = restored.chain.genesis().clone();
+        let delta = Duration::from_millis(genesis.delta_ms);
+        let signed = restored.log.iter().filter_map(|record| match record {
+            LogRecord::Signed(signed) => Some(signed.clone()),
+            _ => None,
+        });
+        let consensus = config.validator_key.clone().map(|key| {
+            let consensus_config = consensus::Config {
+                network: restored.chain.network(),
+                delta,
+                fast: genesis.fast,
+                key: Some(key),
+                restarted: config.restarted,
+            };
+            Consensus::new(consensus_config, signed.collect())
+        });
+        let is_validator = consensus.is_some();
+        let mut node = Self {
+            handshake: Handshake::new(peers::handshake_config(&config, &restored.chain)),
+            consensus,
+            dissemination: Dissemination::new(dissemination::Config::for_delta(delta)),
+            sync: Sync::new(sync::Config::for_delta(delta, !is_validator)),
+            pool: Pool::new(config.pool.clone()),
+            config,
+            chain: restored.chain,
+            scores: Scores::default(),
+            peers: BTreeMap::new(),
+            proofs: restored.proofs,
+            executions: BTreeMap::new(),
+            at_hand: VecDeque::new(),
+            logged: BTreeSet::new(),
+            undoable: BTreeMap::new(),
+            opened_at: None,
+            last_resume: None,
+            evidence: Vec::new(),
+            failed: false,
+            encoded: None,
+            effects: VecDeque::new(),
+        };
+        let blocks = node.replay(restored.log)?;
+        node.begin(clock);
+        for block in blocks {
+            node.remember(block.clone());
+            node.logged.insert(block.hash());
+            node.consensus_command(consensus::Command::Block(block), clock);
+        }
+        node.settle(clock);
+        Ok(node)
+    }
+
+    /// Takes an input.
+    pub fn handle(&mut self, input: Input, clock: Clock) {
+        match input {
+            Input::Handshake(command) => {
+                self.handshake.handle(MachineInput::Command(command), clock.time);
+            }
+            Input::ChannelOpened(peer, channel) => self.channel_opened(peer, channel, clock),
+            Input::ChannelClosed(peer, channel) => self.channel_closed(peer, channel, clock),
+            Input::Frame(peer, channel, bytes) => self.receive_frame(peer, channel, &bytes, clock),
+            Input::Malformed(peer, what) => self.penalize(peer, crate::penalty::Penalty::fatal(what), clock),
+            Input::Request { peer, protocol, number, bytes } => {
+                self.receive_request(peer, protocol, number, &bytes, clock);
+            }
+            Input::Response { peer, protocol, number, bytes } => {
+                self.receive_response(peer, protocol, number, &bytes, clock);
+            }
+            Input::RequestFailed { peer, protocol, number } => self.request_failed(peer, protocol, number, clock),
+            Input::Submit { ticket, transactions } => self.submit(ticket, transactions, clock),
+            Input::Found { token, response } => {
+                self.sync.handle(MachineInput::Command(sync::Command::Found { token, response }), clock.time);
+            }
+        }
+        self.settle(clock);
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, clock: Clock) {
+        self.handshake.handle_timeout(clock.time);
+        self.dissemination.handle_timeout(clock.time);
+        self.sync.handle_timeout(clock.time);
+        if let Some(consensus) = &mut self.consensus {
+            consensus.handle_timeout(clock.time);
+        }
+        self.settle(clock);
+    }
+
+    /// When [`Node::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        let consensus = self.consensus.as_ref().and_then(Machine::poll_timeout);
+        let others =
+            [self.handshake.poll_timeout(), self.dissemination.poll_timeout(), self.sync.poll_timeout(), consensus];
+        others.into_iter().flatten().min()
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// The chain at its tip.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// What waits to be decided.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Peers whose handshake is done, with what they proved.
+    pub fn peers(&self) -> &BTreeMap<Peer, handshake::Role> {
+        &self.peers
+    }
+
+    /// Drains every machine until none has an output left.
+    fn settle(&mut self, clock: Clock) {
+        loop {
+            let handshake = self.drain_handshake(clock);
+            let consensus = self.drain_consensus(clock);
+            let dissemination = self.drain_dissemination(clock);
+            let sync = self.drain_sync(clock);
+            if !(handshake || consensus || dissemination || sync) {
+                break;
+            }
+        }
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        self.effects.push_back(Effect::Tell(notice));
+    }
+
+    /// Stops taking part: what is wrong needs a person.
+    fn fail(&mut self, reason: String) {
+        if !self.failed {
+            self.failed = true;
+            self.consensus = None;
+            self.tell(Notice::Failed(reason));
+        }
+    }
+
+    fn validator_key(&self) -> Option<PublicKey> {
+        self.config.validator_key.as_ref().map(SecretKey::public)
+    }
+
+    fn remember(&mut self, block: Arc<Block>) {
+        let hash = block.hash();
+        if !self.at_hand.iter().any(|(known, _)| *known == hash) {
+            self.at_hand.push_back((hash, block));
+            if self.at_hand.len() > BLOCKS_AT_HAND {
+                self.at_hand.pop_front();
+            }
+        }
+    }
+
+    fn block_at_hand(&self, hash: &BlockHash) -> Option<Arc<Block>> {
+        self.at_hand.iter().find(|(known, _)| known == hash).map(|(_, block)| block.clone())
+    }
+
+    fn consensus_command(&mut self, command: consensus::Command, clock: Clock) {
+        if let Some(consensus) = &mut self.consensus {
+            consensus.handle(MachineInput::Command(command), clock.time);
+        }
+    }
+
+    fn sync_command(&mut self, command: sync::Command, clock: Clock) {
+        self.sync.handle(MachineInput::Command(command), clock.time);
+    }
+
+    fn drop_transactions(&mut self, dropped: Vec<(TransactionId, String)>, clock: Clock) {
+        if !dropped.is_empty() {
+            let gone = dropped.iter().map(|(id, _)| *id).collect();
+            self.dissemination.handle(MachineInput::Command(dissemination::Command::Gone(gone)), clock.time);
+            self.effects.push_back(Effect::Dropped(dropped));
+        }
+    }
+}

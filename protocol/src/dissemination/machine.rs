@@ -1,0 +1,322 @@
+//! The dissemination machine.
+
+use super::message::{BATCH_BYTES, MAX_ITEMS, Message};
+use crate::{
+    machine::{Input, Machine, Output},
+    peer::Peer,
+    penalty::Penalty,
+    time::Time,
+};
+use conclave_ledger::{hash::TransactionId, transaction::Transaction};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Most undecided transactions that are tracked: as many as a pool holds by default.
+pub const MAX_TRACKED: usize = 16_384;
+
+/// Most ids that are pulled at a time; further announcements are dropped, and come again on the next connection.
+pub const MAX_WANTED: usize = 16_384;
+
+/// Most peers remembered as announcers of one id.
+const MAX_ANNOUNCERS: usize = 8;
+
+/// Configuration of the machine.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long a transaction that came from a peer may be undecided before it is announced (default `Δ/8`). With
+    /// the pull it has to stay well under `Δ`.
+    pub announce_delay: Duration,
+    /// How long a pull may take before another announcer is asked (default `Δ/4`).
+    pub pull_timeout: Duration,
+}
+
+impl Config {
+    /// The defaults for a network's `Δ`.
+    pub fn for_delta(delta: Duration) -> Self {
+        Self { announce_delay: delta / 8, pull_timeout: delta / 4 }
+    }
+}
+
+/// What the node tells the machine.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// A transaction was submitted here and admitted to the pool.
+    Submitted {
+        /// Its id.
+        id: TransactionId,
+        /// The transaction.
+        transaction: Arc<Transaction>,
+        /// Its canonical size in bytes.
+        size: usize,
+    },
+    /// A peer's transaction was admitted to the pool.
+    Admitted {
+        /// Its id.
+        id: TransactionId,
+        /// The transaction.
+        transaction: Arc<Transaction>,
+        /// Its canonical size in bytes.
+        size: usize,
+        /// Who sent it.
+        peer: Peer,
+    },
+    /// These are decided or dropped.
+    Gone(Vec<TransactionId>),
+}
+
+/// What the machine tells the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Admit this transaction to the pool, or blame the peer.
+    Check {
+        /// Who sent it.
+        peer: Peer,
+        /// Its id.
+        id: TransactionId,
+        /// The transaction.
+        transaction: Transaction,
+    },
+}
+
+struct Tracked {
+    transaction: Arc<Transaction>,
+    size: usize,
+    /// Peers that have it.
+    holders: BTreeSet<Peer>,
+    announce_at: Option<Time>,
+}
+
+struct Wanted {
+    announcers: VecDeque<Peer>,
+    ask_at: Time,
+}
+
+/// The machine.
+pub struct Dissemination {
+    config: Config,
+    peers: BTreeSet<Peer>,
+    tracked: BTreeMap<TransactionId, Tracked>,
+    announcements: BTreeSet<(Time, TransactionId)>,
+    wanted: BTreeMap<TransactionId, Wanted>,
+    pulls: BTreeSet<(Time, TransactionId)>,
+    /// Transactions on their way to a peer, gathered until the next output.
+    outgoing: BTreeMap<Peer, Vec<(Arc<Transaction>, usize)>>,
+    outputs: VecDeque<Output<Self>>,
+}
+
+impl Dissemination {
+    /// A machine without peers.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            peers: BTreeSet::new(),
+            tracked: BTreeMap::new(),
+            announcements: BTreeSet::new(),
+            wanted: BTreeMap::new(),
+            pulls: BTreeSet::new(),
+            outgoing: BTreeMap::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    fn connected(&mut self, peer: Peer) {
+        self.peers.insert(peer);
+        let ids: Vec<TransactionId> = self.tracked.keys().copied().collect();
+        for part in ids.chunks(MAX_ITEMS) {
+            self.outputs.push_back(Output::Send(peer, Message::Have(part.to_vec())));
+        }
+    }
+
+    fn disconnected(&mut self, peer: Peer) {
+        self.peers.remove(&peer);
+        self.outgoing.remove(&peer);
+        self.tracked.values_mut().for_each(|tracked| {
+            tracked.holders.remove(&peer);
+        });
+        self.wanted.values_mut().for_each(|wanted| wanted.announcers.retain(|announcer| *announcer != peer));
+    }
+
+    fn track(&mut self, id: TransactionId, tracked: Tracked) -> bool {
+        if self.tracked.len() >= MAX_TRACKED || self.tracked.contains_key(&id) {
+            return false;
+        }
+        if let Some(at) = tracked.announce_at {
+            self.announcements.insert((at, id));
+        }
+        self.tracked.insert(id, tracked);
+        true
+    }
+
+    fn submitted(&mut self, id: TransactionId, transaction: Arc<Transaction>, size: usize) {
+        for peer in &self.peers {
+            self.outgoing.entry(*peer).or_default().push((transaction.clone(), size));
+        }
+        let holders = self.peers.clone();
+        self.track(id, Tracked { transaction, size, holders, announce_at: None });
+    }
+
+    fn admitted(&mut self, id: TransactionId, transaction: Arc<Transaction>, size: usize, peer: Peer, now: Time) {
+        let announce_at = Some(now + self.config.announce_delay);
+        self.forget_wanted(&id);
+        self.track(id, Tracked { transaction, size, holders: BTreeSet::from([peer]), announce_at });
+    }
+
+    fn gone(&mut self, id: &TransactionId) {
+        if let Some(at) = self.tracked.remove(id).and_then(|tracked| tracked.announce_at) {
+            self.announcements.remove(&(at, *id));
+        }
+        self.forget_wanted(id);
+    }
+
+    fn forget_wanted(&mut self, id: &TransactionId) {
+        if let Some(wanted) = self.wanted.remove(id) {
+            self.pulls.remove(&(wanted.ask_at, *id));
+        }
+    }
+
+    fn receive(&mut self, peer: Peer, message: Message, now: Time) {
+        let items = match &message {
+            Message::Transactions(transactions) => transactions.len(),
+            Message::Have(ids) | Message::Want(ids) => ids.len(),
+        };
+        if items > MAX_ITEMS {
+            let reason = format!("a message of {items} items, more than the {MAX_ITEMS} allowed");
+            return self.outputs.push_back(Output::Penalize(peer, Penalty::fatal(reason)));
+        }
+        match message {
+            Message::Transactions(transactions) => {
+                transactions.into_iter().for_each(|transaction| self.receive_transaction(peer, transaction));
+            }
+            Message::Have(ids) => ids.into_iter().for_each(|id| self.announced(peer, id, now)),
+            Message::Want(ids) => {
+                for id in ids {
+                    if let Some(tracked) = self.tracked.get_mut(&id) {
+                        tracked.holders.insert(peer);
+                        let item = (tracked.transaction.clone(), tracked.size);
+                        self.outgoing.entry(peer).or_default().push(item);
+                    }
+                }
+            }
+        }
+    }
+
+    fn receive_transaction(&mut self, peer: Peer, transaction: Transaction) {
+        let id = transaction.id();
+        match self.tracked.get_mut(&id) {
+            Some(tracked) => {
+                tracked.holders.insert(peer);
+            }
+            None => self.outputs.push_back(Output::Emit(Event::Check { peer, id, transaction })),
+        }
+    }
+
+    fn announced(&mut self, peer: Peer, id: TransactionId, now: Time) {
+        if let Some(tracked) = self.tracked.get_mut(&id) {
+            tracked.holders.insert(peer);
+        } else if let Some(wanted) = self.wanted.get_mut(&id) {
+            if wanted.announcers.len() < MAX_ANNOUNCERS && !wanted.announcers.contains(&peer) {
+                wanted.announcers.push_back(peer);
+            }
+        } else if self.wanted.len() < MAX_WANTED {
+            self.wanted.insert(id, Wanted { announcers: VecDeque::from([peer]), ask_at: now });
+            self.pulls.insert((now, id));
+        }
+    }
+
+    /// Announces what is due to those who are not known to have it.
+    fn announce(&mut self, now: Time) {
+        let mut have: BTreeMap<Peer, Vec<TransactionId>> = BTreeMap::new();
+        while let Some((_, id)) = self.announcements.first().copied().filter(|(at, _)| *at <= now) {
+            self.announcements.pop_first();
+            let Some(tracked) = self.tracked.get_mut(&id) else { continue };
+            tracked.announce_at = None;
+            for peer in self.peers.difference(&tracked.holders) {
+                have.entry(*peer).or_default().push(id);
+            }
+        }
+        self.send_ids(have, Message::Have);
+    }
+
+    /// Asks for what is wanted, each id from the announcer whose turn it is.
+    fn pull(&mut self, now: Time) {
+        let mut want: BTreeMap<Peer, Vec<TransactionId>> = BTreeMap::new();
+        while let Some((_, id)) = self.pulls.first().copied().filter(|(at, _)| *at <= now) {
+            self.pulls.pop_first();
+            let Some(wanted) = self.wanted.get_mut(&id) else { continue };
+            let Some(peer) = wanted.announcers.pop_front() else {
+                self.wanted.remove(&id);
+                continue;
+            };
+            want.entry(peer).or_default().push(id);
+            wanted.ask_at = now + self.config.pull_timeout;
+            self.pulls.insert((wanted.ask_at, id));
+        }
+        self.send_ids(want, Message::Want);
+    }
+
+    fn send_ids(&mut self, ids: BTreeMap<Peer, Vec<TransactionId>>, message: fn(Vec<TransactionId>) -> Message) {
+        for (peer, ids) in ids {
+            for part in ids.chunks(MAX_ITEMS) {
+                self.outputs.push_back(Output::Send(peer, message(part.to_vec())));
+            }
+        }
+    }
+
+    /// Cuts what was gathered for each peer into messages.
+    fn flush(&mut self) {
+        for (peer, items) in std::mem::take(&mut self.outgoing) {
+            let (mut batch, mut bytes) = (Vec::new(), 0);
+            for (transaction, size) in items {
+                batch.push(transaction.as_ref().clone());
+                bytes += size;
+                if batch.len() == MAX_ITEMS || bytes >= BATCH_BYTES {
+                    let full = Message::Transactions(std::mem::take(&mut batch));
+                    self.outputs.push_back(Output::Send(peer, full));
+                    bytes = 0;
+                }
+            }
+            if !batch.is_empty() {
+                self.outputs.push_back(Output::Send(peer, Message::Transactions(batch)));
+            }
+        }
+    }
+}
+
+impl Machine for Dissemination {
+    type Message = Message;
+    type Command = Command;
+    type Event = Event;
+
+    fn handle(&mut self, input: Input<Self>, now: Time) {
+        match input {
+            Input::Connected(peer) => self.connected(peer),
+            Input::Disconnected(peer) => self.disconnected(peer),
+            Input::Received(peer, message) => self.receive(peer, message, now),
+            Input::Command(Command::Submitted { id, transaction, size }) => self.submitted(id, transaction, size),
+            Input::Command(Command::Admitted { id, transaction, size, peer }) => {
+                self.admitted(id, transaction, size, peer, now);
+            }
+            Input::Command(Command::Gone(ids)) => ids.iter().for_each(|id| self.gone(id)),
+        }
+        self.pull(now);
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        self.announce(now);
+        self.pull(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output<Self>> {
+        self.flush();
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        let announcement = self.announcements.first().map(|(at, _)| *at);
+        let pull = self.pulls.first().map(|(at, _)| *at);
+        [announcement, pull].into_iter().flatten().min()
+    }
+}

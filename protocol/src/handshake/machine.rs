@@ -1,0 +1,520 @@
+//! The handshake machine.
+
+use super::{
+    config::Config,
+    dialling::Dialling,
+    event::{Command, Direction, Event, RefusedBy},
+    message::{
+        Binding, Hello, MAX_ADDRESS_BYTES, MAX_ADDRESSES_IN_HELLO, MAX_VERSION_BYTES, Message, RefusalReason, Request,
+        Response, Role,
+    },
+};
+use crate::{
+    machine::{Input, Machine, Output},
+    peer::Peer,
+    penalty::Penalty,
+    time::Time,
+};
+use conclave_ledger::{hash::Hash, keys::Signature, signed::Height};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Most peers whose handshake is under way or done.
+pub const MAX_PEERS: usize = 1024;
+
+#[derive(Clone, Copy, Debug)]
+struct Connection {
+    number: u64,
+    direction: Direction,
+    since: Time,
+}
+
+/// Where a handshake is. The listener's steps wait for requests, the dialer's for responses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    /// Listener, before a `Hello`.
+    AwaitHello,
+    /// Listener, `Hello` answered.
+    AwaitProof(Hello),
+    /// Listener, `Proof` answered.
+    AwaitDone(Hello),
+    /// Dialer, `Hello` sent.
+    SentHello(u64),
+    /// Dialer, `Proof` sent.
+    SentProof(u64, Hello),
+    /// Dialer, `Done` sent.
+    SentDone(u64, Hello),
+    /// Done.
+    Established,
+}
+
+struct State {
+    connections: Vec<Connection>,
+    challenge: Hash,
+    step: Step,
+    role: Option<Role>,
+    deadline: Option<Time>,
+}
+
+/// Whether this node is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// Acknowledgements are waited for until then.
+    Until(Time),
+    Done,
+}
+
+/// The machine.
+pub struct Handshake {
+    config: Config,
+    random: ChaCha20Rng,
+    height: Height,
+    peers: BTreeMap<Peer, State>,
+    kept_out: BTreeMap<Peer, Time>,
+    dialling: Dialling,
+    requests: u64,
+    leaving: Leaving,
+    goodbyes: BTreeMap<u64, Peer>,
+    outputs: VecDeque<Output<Self>>,
+}
+
+impl Handshake {
+    /// A machine without peers.
+    pub fn new(config: Config) -> Self {
+        Self {
+            random: ChaCha20Rng::from_seed(config.seed),
+            config,
+            height: 0,
+            peers: BTreeMap::new(),
+            kept_out: BTreeMap::new(),
+            dialling: Dialling::default(),
+            requests: 0,
+            leaving: Leaving::No,
+            goodbyes: BTreeMap::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.outputs.push_back(Output::Emit(event));
+    }
+
+    fn request(&mut self, peer: Peer, request: Request) -> u64 {
+        self.requests += 1;
+        let number = self.requests;
+        self.outputs.push_back(Output::Send(peer, Message::Request { number, request }));
+        number
+    }
+
+    fn respond(&mut self, peer: Peer, number: u64, response: Response) {
+        self.outputs.push_back(Output::Send(peer, Message::Response { number, response }));
+    }
+
+    fn hello(&self, challenge: Hash) -> Hello {
+        Hello {
+            network: self.config.network,
+            role: self.config.role,
+            version: self.config.version.clone(),
+            height: self.height,
+            addresses: self.config.addresses.clone(),
+            challenge,
+        }
+    }
+
+    fn challenge(&mut self) -> Hash {
+        let mut challenge = [0; 32];
+        self.random.fill_bytes(&mut challenge);
+        Hash(challenge)
+    }
+
+    fn my_proof(&self, peer: Peer, theirs: &Hello) -> Signature {
+        let (network, role) = (self.config.network, self.config.role);
+        let binding =
+            Binding { network, challenge: theirs.challenge, prover: self.config.peer, verifier: peer, role };
+        binding.sign(&self.config.key)
+    }
+
+    // --- Connections -----------------------------------------------------------------------------------------
+
+    fn connection_established(
+        &mut self,
+        peer: Peer,
+        number: u64,
+        direction: Direction,
+        address: Option<&str>,
+        now: Time,
+    ) {
+        self.dialling.connected(peer, address);
+        let is_kept_out = self.kept_out.get(&peer).is_some_and(|until| now < *until);
+        let is_full = self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&peer);
+        if is_kept_out || is_full || self.leaving != Leaving::No || peer == self.config.peer {
+            let reason = if is_kept_out { RefusalReason::KeptOut.to_string() } else { "no room for it".to_owned() };
+            return self.emit(Event::CloseConnection { peer, connection: number, reason, at_once: false });
+        }
+        let connection = Connection { number, direction, since: now };
+        let Some(state) = self.peers.get_mut(&peer) else {
+            let challenge = self.challenge();
+            let state = State {
+                connections: vec![connection],
+                challenge,
+                step: Step::AwaitHello,
+                role: None,
+                deadline: None,
+            };
+            self.peers.insert(peer, state);
+            return self.begin(peer, direction, now);
+        };
+        let Some(current) = state.connections.first().copied() else { return };
+        let at_once = current.direction != direction && now.since(current.since) < self.config.simultaneous_window;
+        let smaller_dials = |direction| (direction == Direction::Dialled) == (self.config.peer < peer);
+        if at_once && smaller_dials(current.direction) {
+            state.connections.push(connection);
+            let reason = "both nodes dialled at once: the connection that the smaller identifier dialled is kept";
+            let reason = reason.to_owned();
+            return self.emit(Event::CloseConnection { peer, connection: number, reason, at_once: true });
+        }
+        state.connections.insert(0, connection);
+        let reason = if at_once {
+            "both nodes dialled at once: the connection that the smaller identifier dialled is kept"
+        } else {
+            "the peer has opened a newer connection"
+        };
+        let reason = reason.to_owned();
+        self.emit(Event::CloseConnection { peer, connection: current.number, reason, at_once: true });
+        self.restart(peer, now);
+        self.begin(peer, direction, now);
+    }
+
+    /// Begins the handshake on a connection: its dialer speaks first.
+    fn begin(&mut self, peer: Peer, direction: Direction, now: Time) {
+        let Some(challenge) = self.peers.get(&peer).map(|state| state.challenge) else { return };
+        let step = match direction {
+            Direction::Dialled => {
+                let hello = self.hello(challenge);
+                Step::SentHello(self.request(peer, Request::Hello(hello)))
+            }
+            Direction::Accepted => Step::AwaitHello,
+        };
+        self.advance(peer, step, now);
+    }
+
+    fn advance(&mut self, peer: Peer, step: Step, now: Time) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.deadline = (step != Step::Established).then_some(now + self.config.response_timeout);
+            state.step = step;
+        }
+    }
+
+    /// Forgets what was proved, with a fresh challenge.
+    fn restart(&mut self, peer: Peer, now: Time) {
+        let challenge = self.challenge();
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let was_established = state.step == Step::Established;
+        (state.challenge, state.role) = (challenge, None);
+        self.advance(peer, Step::AwaitHello, now);
+        if was_established {
+            self.emit(Event::Lost { peer });
+        }
+    }
+
+    fn connection_closed(&mut self, peer: Peer, number: u64, now: Time) {
+        let Some(state) = self.peers.get_mut(&peer) else {
+            // Closed at once by this node: the pauses between dials go on.
+            return self.dialling.lost(&self.config, &peer, now, &mut self.random);
+        };
+        let was_current = state.connections.first().is_some_and(|connection| connection.number == number);
+        state.connections.retain(|connection| connection.number != number);
+        let Some(next) = state.connections.first().copied() else {
+            let was_established = state.step == Step::Established;
+            self.peers.remove(&peer);
+            self.dialling.lost(&self.config, &peer, now, &mut self.random);
+            if was_established {
+                self.emit(Event::Lost { peer });
+            }
+            return;
+        };
+        if was_current {
+            self.restart(peer, now);
+            self.begin(peer, next.direction, now);
+        }
+    }
+
+    fn close(&mut self, peer: Peer, reason: &str) {
+        let connections = self.peers.get(&peer).map(|state| state.connections.clone()).unwrap_or_default();
+        for connection in connections {
+            let (connection, reason) = (connection.number, reason.to_owned());
+            self.emit(Event::CloseConnection { peer, connection, reason, at_once: false });
+        }
+    }
+
+    // --- Steps -----------------------------------------------------------------------------------------------
+
+    /// Checks a `Hello`; for another network or a malformed one the reason of the refusal.
+    fn check_hello(&self, peer: Peer, hello: &Hello) -> Result<(), RefusalReason> {
+        if hello.network != self.config.network {
+            return Err(RefusalReason::WrongNetwork);
+        }
+        let addresses = &hello.addresses;
+        let too_long = hello.version.len() > MAX_VERSION_BYTES
+            || hello.version.chars().any(char::is_control)
+            || addresses.len() > MAX_ADDRESSES_IN_HELLO
+            || addresses.iter().any(|address| address.len() > MAX_ADDRESS_BYTES);
+        if too_long {
+            return Err(RefusalReason::MalformedHello);
+        }
+        match hello.role {
+            // An Ed25519 peer id is the key itself, behind a fixed prefix.
+            Role::Observer(key) if !peer.as_bytes().ends_with(&key.0) => Err(RefusalReason::ForeignKey),
+            Role::Validator(key) if self.config.role.validator() == Some(key) => Err(RefusalReason::KeyInUse),
+            Role::Validator(key) if self.is_in_use(&peer, key) => Err(RefusalReason::KeyInUse),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether another connected peer has proved this validator key.
+    fn is_in_use(&self, peer: &Peer, key: conclave_ledger::keys::PublicKey) -> bool {
+        let mut others = self.peers.iter().filter(|(other, _)| *other != peer);
+        others.any(|(_, state)| state.role == Some(Role::Validator(key)))
+    }
+
+    fn check_proof(&self, peer: Peer, hello: &Hello, signature: &Signature) -> Result<(), RefusalReason> {
+        let challenge = self.peers.get(&peer).map_or(Hash::ZERO, |state| state.challenge);
+        let (network, role) = (self.config.network, hello.role);
+        let binding = Binding { network, challenge, prover: peer, verifier: self.config.peer, role };
+        if !binding.verify(signature) {
+            return Err(RefusalReason::FalseClaim);
+        }
+        match role {
+            Role::Validator(key) if self.is_in_use(&peer, key) => Err(RefusalReason::KeyInUse),
+            _ => Ok(()),
+        }
+    }
+
+    fn receive_request(&mut self, peer: Peer, number: u64, request: Request, now: Time) {
+        let Some(step) = self.peers.get(&peer).map(|state| state.step.clone()) else {
+            return self.respond(peer, number, Response::Refused(RefusalReason::UnexpectedMessage));
+        };
+        match (request, step) {
+            (Request::Hello(hello), step) => {
+                if step == Step::Established {
+                    self.outputs.push_back(Output::Penalize(peer, Penalty::slight("a second hello")));
+                }
+                self.restart(peer, now);
+                if let Err(reason) = self.check_hello(peer, &hello) {
+                    return self.refuse(peer, Some(number), reason);
+                }
+                let challenge = self.peers.get(&peer).map_or(Hash::ZERO, |state| state.challenge);
+                let answer = self.hello(challenge);
+                self.respond(peer, number, Response::Hello(answer));
+                self.advance(peer, Step::AwaitProof(hello), now);
+            }
+            (Request::Proof { signature }, Step::AwaitProof(hello)) => {
+                if let Err(reason) = self.check_proof(peer, &hello, &signature) {
+                    return self.refuse(peer, Some(number), reason);
+                }
+                let signature = self.my_proof(peer, &hello);
+                self.respond(peer, number, Response::Proof { signature });
+                self.advance(peer, Step::AwaitDone(hello), now);
+            }
+            (Request::Done, Step::AwaitDone(hello)) => {
+                self.respond(peer, number, Response::Done);
+                self.establish(peer, hello, now);
+            }
+            (Request::Refused(reason), _) => {
+                self.respond(peer, number, Response::Done);
+                self.refused_by_them(peer, reason);
+            }
+            (Request::Goodbye, _) => {
+                self.respond(peer, number, Response::Done);
+                self.restart(peer, now);
+            }
+            (Request::Proof { .. } | Request::Done, _) => {
+                self.refuse(peer, Some(number), RefusalReason::UnexpectedMessage);
+            }
+        }
+    }
+
+    fn receive_response(&mut self, peer: Peer, number: u64, response: Response, now: Time) {
+        if self.goodbyes.remove(&number).is_some() {
+            return;
+        }
+        let Some(step) = self.peers.get(&peer).map(|state| state.step.clone()) else { return };
+        match (response, step) {
+            (Response::Hello(hello), Step::SentHello(sent)) if sent == number => {
+                if let Err(reason) = self.check_hello(peer, &hello) {
+                    return self.refuse(peer, None, reason);
+                }
+                let signature = self.my_proof(peer, &hello);
+                let sent = self.request(peer, Request::Proof { signature });
+                self.advance(peer, Step::SentProof(sent, hello), now);
+            }
+            (Response::Proof { signature }, Step::SentProof(sent, hello)) if sent == number => {
+                if let Err(reason) = self.check_proof(peer, &hello, &signature) {
+                    return self.refuse(peer, None, reason);
+                }
+                let sent = self.request(peer, Request::Done);
+                self.advance(peer, Step::SentDone(sent, hello), now);
+            }
+            (Response::Done, Step::SentDone(sent, hello)) if sent == number => self.establish(peer, hello, now),
+            (
+                Response::Refused(reason),
+                Step::SentHello(sent) | Step::SentProof(sent, _) | Step::SentDone(sent, _),
+            ) if sent == number => self.refused_by_them(peer, reason),
+            // An answer to what was asked before the handshake began anew, or to a notice.
+            _ => {}
+        }
+    }
+
+    fn establish(&mut self, peer: Peer, hello: Hello, now: Time) {
+        self.advance(peer, Step::Established, now);
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.role = Some(hello.role);
+        }
+        self.dialling.established(&peer);
+        let Hello { role, height, version, .. } = hello;
+        self.emit(Event::Established { peer, role, height, version });
+    }
+
+    fn refuse(&mut self, peer: Peer, number: Option<u64>, reason: RefusalReason) {
+        match number {
+            Some(number) => self.respond(peer, number, Response::Refused(reason)),
+            None => {
+                self.request(peer, Request::Refused(reason));
+            }
+        }
+        self.emit(Event::Refused { peer, reason, by: RefusedBy::Us });
+        let penalty = match reason {
+            RefusalReason::FalseClaim | RefusalReason::ForeignKey => Some(Penalty::fatal(reason.to_string())),
+            RefusalReason::UnexpectedMessage | RefusalReason::MalformedHello => {
+                Some(Penalty::serious(reason.to_string()))
+            }
+            _ => None,
+        };
+        penalty.map(|penalty| self.outputs.push_back(Output::Penalize(peer, penalty)));
+        if let Some(state) = self.peers.get_mut(&peer) {
+            // The answer is given the time to get there; the other side closes too.
+            state.deadline = None;
+        }
+        self.close(peer, &reason.to_string());
+    }
+
+    fn refused_by_them(&mut self, peer: Peer, reason: RefusalReason) {
+        self.emit(Event::Refused { peer, reason, by: RefusedBy::Them });
+        self.close(peer, &format!("refused by the peer: {reason}"));
+    }
+
+    fn leave(&mut self, now: Time) {
+        let established: Vec<Peer> = self
+            .peers
+            .iter()
+            .filter(|(_, state)| state.step == Step::Established)
+            .map(|(peer, _)| *peer)
+            .collect();
+        for peer in established {
+            let number = self.request(peer, Request::Goodbye);
+            self.goodbyes.insert(number, peer);
+        }
+        self.leaving = Leaving::Until(now + self.config.goodbye_timeout);
+        self.finish_leaving(now);
+    }
+
+    fn finish_leaving(&mut self, now: Time) {
+        if let Leaving::Until(until) = self.leaving
+            && (self.goodbyes.is_empty() || until <= now)
+        {
+            self.leaving = Leaving::Done;
+            self.emit(Event::Left);
+        }
+    }
+
+    fn command(&mut self, command: Command, now: Time) {
+        match command {
+            Command::AddAddress { peer, address } => self.dialling.add(&self.config, peer, address, now),
+            Command::ConnectionEstablished { peer, connection, direction, address } => {
+                self.connection_established(peer, connection, direction, address.as_deref(), now);
+            }
+            Command::ConnectionClosed { peer, connection } => self.connection_closed(peer, connection, now),
+            Command::DialFailed { address } => {
+                let gave_up = self.dialling.failed(&self.config, &address, now, &mut self.random);
+                gave_up.into_iter().for_each(|event| self.emit(event));
+            }
+            Command::RequestFailed { number, .. } => {
+                // The deadline of the step deals with the rest.
+                self.goodbyes.remove(&number);
+            }
+            Command::Height(height) => self.height = height,
+            Command::KeepOut { peer, until } => {
+                self.kept_out.retain(|_, until| now < *until);
+                if self.kept_out.len() < MAX_PEERS {
+                    self.kept_out.insert(peer, until);
+                }
+                self.close(peer, &RefusalReason::KeptOut.to_string());
+            }
+            Command::Leave => self.leave(now),
+        }
+    }
+
+    fn dial_due(&mut self, now: Time) {
+        if self.leaving == Leaving::No {
+            let peers = &self.peers;
+            let due = self.dialling.due(now, |peer| peers.contains_key(peer));
+            due.into_iter().for_each(|event| self.emit(event));
+        }
+    }
+}
+
+impl Machine for Handshake {
+    type Message = Message;
+    type Command = Command;
+    type Event = Event;
+
+    fn handle(&mut self, input: Input<Self>, now: Time) {
+        match input {
+            // Connections are told by command, with their numbers.
+            Input::Connected(_) | Input::Disconnected(_) => {}
+            Input::Received(peer, Message::Request { number, request }) => {
+                self.receive_request(peer, number, request, now);
+            }
+            Input::Received(peer, Message::Response { number, response }) => {
+                self.receive_response(peer, number, response, now);
+            }
+            Input::Command(command) => self.command(command, now),
+        }
+        self.dial_due(now);
+        self.finish_leaving(now);
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        let late: Vec<Peer> = self
+            .peers
+            .iter()
+            .filter(|(_, state)| state.deadline.is_some_and(|deadline| deadline <= now))
+            .map(|(peer, _)| *peer)
+            .collect();
+        for peer in late {
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.deadline = None;
+            }
+            self.emit(Event::Refused { peer, reason: RefusalReason::Timeout, by: RefusedBy::Us });
+            self.close(peer, &RefusalReason::Timeout.to_string());
+        }
+        self.dial_due(now);
+        self.finish_leaving(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output<Self>> {
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        let deadlines = self.peers.values().filter_map(|state| state.deadline).min();
+        let dial = self.dialling.next_timeout().filter(|_| self.leaving == Leaving::No);
+        let leaving = match self.leaving {
+            Leaving::Until(until) => Some(until),
+            Leaving::No | Leaving::Done => None,
+        };
+        [deadlines, dial, leaving].into_iter().flatten().min()
+    }
+}

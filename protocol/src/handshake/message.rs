@@ -1,0 +1,194 @@
+//! What two nodes say to each other before anything else, as requests and responses.
+
+use crate::peer::Peer;
+use conclave_ledger::{
+    codec,
+    hash::{Hash, NetworkId},
+    keys::{PublicKey, SecretKey, Signature},
+    signed::Height,
+};
+use serde::{Deserialize, Serialize};
+
+/// Most bytes of a request or response.
+pub const MAX_MESSAGE_BYTES: usize = 16 << 10;
+
+/// Longest text that names a program and its version, in bytes.
+pub const MAX_VERSION_BYTES: usize = 64;
+
+/// Most addresses in a `Hello`, each of at most [`MAX_ADDRESS_BYTES`].
+pub const MAX_ADDRESSES_IN_HELLO: usize = 16;
+
+/// Longest address, in bytes.
+pub const MAX_ADDRESS_BYTES: usize = 256;
+
+/// What a node says that it is; it has to prove the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// The holder of this validator key. Whether the key decides anything is up to the validator set.
+    Validator(PublicKey),
+    /// A node that only follows, by its node key.
+    Observer(PublicKey),
+}
+
+impl Role {
+    /// The key that has to be proved.
+    pub fn key(&self) -> PublicKey {
+        match self {
+            Self::Validator(key) | Self::Observer(key) => *key,
+        }
+    }
+
+    /// The validator key, if it is one.
+    pub fn validator(&self) -> Option<PublicKey> {
+        match self {
+            Self::Validator(key) => Some(*key),
+            Self::Observer(_) => None,
+        }
+    }
+}
+
+/// Who is there, and a challenge for the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hello {
+    /// The network.
+    pub network: NetworkId,
+    /// What the sender says that it is.
+    pub role: Role,
+    /// Program and version.
+    pub version: String,
+    /// Height of its last decision.
+    pub height: Height,
+    /// Addresses at which it can be dialled.
+    pub addresses: Vec<String>,
+    /// 32 random bytes, to be signed by the other.
+    pub challenge: Hash,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Step 2, answered by a `Hello`.
+    Hello(Hello),
+    /// Step 5, answered by a `Proof`.
+    Proof {
+        /// See [`Binding`].
+        signature: Signature,
+    },
+    /// Step 6: the sender takes part from now on; answered by `Done`.
+    Done,
+    /// The sender has refused the other, for this reason; answered by `Done`.
+    Refused(RefusalReason),
+    /// The sender leaves; answered by `Done`.
+    Goodbye,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Response {
+    /// To a `Hello`.
+    Hello(Hello),
+    /// To a `Proof`.
+    Proof {
+        /// See [`Binding`].
+        signature: Signature,
+    },
+    /// To the others.
+    Done,
+    /// The request was refused.
+    Refused(RefusalReason),
+}
+
+/// A request or a response with the number that pairs them; the number is not on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A request.
+    Request {
+        /// Chosen by the side that sends it, or by the driver for one that came in.
+        number: u64,
+        /// What is asked.
+        request: Request,
+    },
+    /// A response.
+    Response {
+        /// Number of the request.
+        number: u64,
+        /// What is answered.
+        response: Response,
+    },
+}
+
+/// Why a node refuses another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalReason {
+    /// The other is of another network.
+    #[error("it belongs to another network")]
+    WrongNetwork,
+    /// A field is longer than allowed.
+    #[error("its hello is malformed")]
+    MalformedHello,
+    /// The signature does not prove the key for this challenge, these two peers and this role.
+    #[error("it did not prove the key that it claims: the signature is not of this key over this challenge and connection")]
+    FalseClaim,
+    /// The observer's key is not that of its peer id.
+    #[error("the key that it claims is not that of its peer id")]
+    ForeignKey,
+    /// It claims the validator key of this node, or one that another connected peer has proved.
+    #[error("the validator key that it claims is in use by another node: two nodes must never share one")]
+    KeyInUse,
+    /// A message that does not fit the step.
+    #[error("it sent a message that does not belong to this step of the handshake")]
+    UnexpectedMessage,
+    /// No answer in time.
+    #[error("it did not answer in time")]
+    Timeout,
+    /// It was blamed for too much lately.
+    #[error("it is kept out for a while because of what it did")]
+    KeptOut,
+}
+
+/// What a proof signs: everything that ties it to one challenge, one pair of nodes and one role.
+///
+/// Binding both peer ids and the role closes what a bare challenge leaves open: passing the challenge on to the
+/// real validator, showing an old proof again, and answering in somebody else's name.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// The network.
+    pub network: NetworkId,
+    /// The verifier's challenge.
+    pub challenge: Hash,
+    /// Who proves.
+    pub prover: Peer,
+    /// To whom.
+    pub verifier: Peer,
+    /// What the prover says that it is.
+    pub role: Role,
+}
+
+impl Binding {
+    fn payload(&self) -> Vec<u8> {
+        let mut payload = b"conclave/handshake/1".to_vec();
+        payload.extend_from_slice(&self.network.0);
+        payload.extend_from_slice(&self.challenge.0);
+        for peer in [&self.prover, &self.verifier] {
+            payload.push(peer.as_bytes().len() as u8);
+            payload.extend_from_slice(peer.as_bytes());
+        }
+        payload.extend_from_slice(&codec::encode(&self.role));
+        payload
+    }
+
+    /// The prover's signature.
+    pub fn sign(&self, key: &SecretKey) -> Signature {
+        key.sign(&self.payload())
+    }
+
+    /// Whether `signature` proves the role.
+    pub fn verify(&self, signature: &Signature) -> bool {
+        self.role.key().verify(&self.payload(), signature)
+    }
+}

@@ -1,0 +1,339 @@
+//! What consensus hands to the chain, and the chain to consensus.
+
+use super::{
+    Block, BlockHash, Chain, Channel, Clock, Decided, Effect, Height, LogRecord, Node, Notice, Proof, RestoreError,
+    UNDO_HEIGHTS, Value,
+};
+use crate::{
+    consensus::{Command, Event, Message, Verdict},
+    dissemination, handshake,
+    machine::{Input as MachineInput, Machine, Output},
+    sync,
+};
+use conclave_ledger::{
+    chain::{Applied, BlockError, Execution, Knowledge},
+    hash::TransactionId,
+    keys::PublicKey,
+    pool::Pool,
+    signed::Kind,
+    transaction::Transaction,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What need not be verified again: transactions of the pool, and proofs whose every signature is in one that is
+/// known.
+struct Verified<'a> {
+    pool: &'a Pool,
+    proofs: &'a BTreeMap<Height, Proof>,
+}
+
+impl Knowledge for Verified<'_> {
+    fn transaction(&self, id: &TransactionId, transaction: &Transaction) -> bool {
+        self.pool.transaction(id, transaction)
+    }
+
+    fn proof(&self, height: Height, _: &Value, proof: &Proof) -> bool {
+        // The known proof is of the value that was decided, which is the one that is asked for.
+        self.proofs.get(&height).is_some_and(|known| {
+            let is_known = |(signer, signature)| known.signatures().get(signer) == Some(signature);
+            known.is_certificate() == proof.is_certificate() && proof.signatures().iter().all(is_known)
+        })
+    }
+}
+
+impl Node {
+    /// Carries out what the consensus machine wants; true if there was anything.
+    pub(super) fn drain_consensus(&mut self, clock: Clock) -> bool {
+        let mut any = false;
+        while let Some(output) = self.consensus.as_mut().and_then(Machine::poll_output) {
+            any = true;
+            match output {
+                Output::Send(peer, message) => {
+                    let bulk = matches!(message, Message::Block(_));
+                    let bytes = self.encode_once(message);
+                    self.effects.push_back(Effect::Send { peer, channel: Channel::Consensus, bulk, bytes });
+                }
+                Output::Penalize(peer, penalty) => self.penalize(peer, penalty, clock),
+                Output::Emit(event) => self.consensus_event(event, clock),
+            }
+        }
+        any
+    }
+
+    fn consensus_event(&mut self, event: Event, clock: Clock) {
+        match event {
+            Event::Append(record) => {
+                if let Value::Block(block) = &record.value {
+                    self.log_block(block);
+                }
+                if record.kind == Kind::Vote {
+                    self.tell(Notice::Voted { height: record.height, value: record.value });
+                }
+                self.effects.push_back(Effect::Append(LogRecord::Signed(record)));
+            }
+            Event::Opened { height } => {
+                self.opened_at = Some(clock.time);
+                let leader = self.chain.leader();
+                self.tell(Notice::Opened { height, leader });
+            }
+            Event::Build { height } => {
+                let block = self.build(height, clock);
+                self.consensus_command(Command::Built { height, block }, clock);
+            }
+            Event::Check { block } => self.check(block, clock),
+            Event::Fetch { height, block, peers } => {
+                self.sync_command(sync::Command::FetchBlock { height, hash: block, peers }, clock);
+            }
+            Event::Decide { height, value, block, proof } => {
+                let decided = match block {
+                    Some(block) => Decided::Block(block.as_ref().clone()),
+                    None => Decided::Skip(self.chain.skip()),
+                };
+                if height == self.chain.next_height() && decided.value() == value {
+                    let micros = self.opened_at.map(|opened| clock.time.since(opened).as_micros() as u64);
+                    if let Err(error) = self.decide(Arc::new(decided), proof, micros, clock) {
+                        self.fail(format!(
+                            "height {height} was decided by the validators but breaks a rule here: {error}. This \
+                             node's program or database differs from the others'; stop it, compare versions, and \
+                             let it catch up in a fresh home"
+                        ));
+                    }
+                }
+            }
+            Event::Proved { height, proof, .. } => self.proved(height, proof, clock),
+            Event::Halted { height, closing, quorum } => self.tell(Notice::Halted { height, closing, quorum }),
+            Event::Repair { height, value, proof } => self.repair(height, value, proof, clock),
+            Event::Misbehaved { validator, height, first, second } => {
+                self.tell(Notice::Misbehaved { validator, height });
+                self.submit_evidence(validator, height, first, second, clock);
+            }
+            Event::Behind { peer, height } => self.sync_command(sync::Command::Behind { peer, height }, clock),
+        }
+    }
+
+    /// The leader's block, once the proofs of all heights since the last block are known.
+    fn build(&mut self, height: Height, clock: Clock) -> Option<Arc<Block>> {
+        let leader = self.validator_key()?;
+        if height != self.chain.next_height() || leader != self.chain.leader() {
+            return None;
+        }
+        let unproven = self.chain.unproven();
+        let proofs = unproven.map(|(height, _)| self.proofs.get(&height).cloned()).collect::<Option<Vec<_>>>()?;
+        let block = Arc::new(self.chain.propose(leader, clock.unix_ms, proofs, self.pool.iter())?);
+        let known = Verified { pool: &self.pool, proofs: &self.proofs };
+        let execution = self.chain.validate(&block, &known).ok()?;
+        self.executions.insert(block.hash(), execution);
+        self.remember(block.clone());
+        Some(block)
+    }
+
+    fn check(&mut self, block: Arc<Block>, clock: Clock) {
+        let hash = block.hash();
+        self.remember(block.clone());
+        let known = Verified { pool: &self.pool, proofs: &self.proofs };
+        let execution = self.chain.validate(&block, &known);
+        let latest = clock.unix_ms.saturating_add(self.chain.genesis().delta_ms);
+        let verdict = Verdict { valid: execution.is_ok(), timely: block.header.timestamp <= latest };
+        match execution {
+            Ok(execution) => {
+                self.executions.insert(hash, execution);
+            }
+            Err(error) => self.tell_invalid(&block, &error),
+        }
+        let height = block.header.height;
+        self.consensus_command(Command::Checked { height, block: hash, verdict }, clock);
+    }
+
+    fn tell_invalid(&mut self, block: &Block, error: &BlockError) {
+        let leader = self.peers.iter().find(|(_, role)| role.validator() == Some(block.header.leader));
+        if let Some(peer) = leader.map(|(peer, _)| *peer) {
+            let reason = format!("an invalid block at height {}: {error}", block.header.height);
+            self.tell(Notice::PeerPenalized { peer, reason });
+        }
+    }
+
+    fn log_block(&mut self, hash: &BlockHash) {
+        if let Some(block) = self.block_at_hand(hash).filter(|_| self.logged.insert(*hash)) {
+            self.effects.push_back(Effect::Append(LogRecord::Block(Box::new(block.as_ref().clone()))));
+        }
+    }
+
+    /// Applies a decision, logs it, and begins the next height.
+    pub(super) fn decide(
+        &mut self,
+        decided: Arc<Decided>,
+        proof: Option<Proof>,
+        micros: Option<u64>,
+        clock: Clock,
+    ) -> Result<(), BlockError> {
+        let has_certificate = proof.as_ref().is_some_and(Proof::is_certificate);
+        let execution = decided.value().block().and_then(|hash| self.executions.remove(&hash));
+        let applied = self.apply(&decided, execution, has_certificate)?;
+        if let Decided::Block(block) = decided.as_ref() {
+            self.remember(Arc::new(block.clone()));
+            self.log_block(&block.hash());
+        }
+        let height = applied.height;
+        self.effects.push_back(Effect::Append(LogRecord::Decided {
+            height,
+            value: decided.value(),
+            proof: proof.clone(),
+        }));
+        self.note_proof(height, &proof, has_certificate, &decided);
+        for id in &applied.transactions {
+            self.pool.remove(id);
+        }
+        let gone = dissemination::Command::Gone(applied.transactions.clone());
+        self.dissemination.handle(MachineInput::Command(gone), clock.time);
+        self.effects.push_back(Effect::Decided { decided, applied: Arc::new(applied), proof, micros });
+        self.begin(clock);
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        decided: &Decided,
+        execution: Option<Execution>,
+        has_certificate: bool,
+    ) -> Result<Applied, BlockError> {
+        let known = Verified { pool: &self.pool, proofs: &self.proofs };
+        self.chain.apply(decided, execution, &known, has_certificate)
+    }
+
+    fn note_proof(&mut self, height: Height, proof: &Option<Proof>, certified: bool, decided: &Arc<Decided>) {
+        if decided.block().is_some() {
+            self.proofs = self.proofs.split_off(&height);
+        }
+        if let Some(proof) = proof {
+            self.proofs.insert(height, proof.clone());
+        }
+        if !certified || !self.undoable.is_empty() {
+            self.undoable.insert(height, decided.clone());
+            while self.undoable.len() > UNDO_HEIGHTS {
+                self.undoable.pop_first();
+            }
+        }
+    }
+
+    /// Tells everybody that the next height begins.
+    pub(super) fn begin(&mut self, clock: Clock) {
+        let height = self.chain.next_height();
+        self.executions.clear();
+        self.logged.clear();
+        self.opened_at = None;
+        let tip = self.chain.tip().height;
+        let validators = self.chain.validators().clone();
+        let leader = self.chain.leader();
+        self.handshake.handle(MachineInput::Command(handshake::Command::Height(tip)), clock.time);
+        self.sync_command(sync::Command::Height { height: tip }, clock);
+        self.consensus_command(Command::Begin { height, validators, leader }, clock);
+        self.send_evidence(clock);
+        self.update_pending(clock);
+        self.resume_if_absent(clock);
+    }
+
+    /// A proof that came later, or one with more signatures: so that all nodes end with the same.
+    fn proved(&mut self, height: Height, proof: Proof, clock: Clock) {
+        if proof.is_certificate() {
+            self.chain.certified(height);
+            self.undoable.remove(&height);
+        }
+        if height >= self.chain.tip().block_height {
+            self.proofs.insert(height, proof.clone());
+        }
+        self.effects.push_back(Effect::Append(LogRecord::Proved { height, proof: proof.clone() }));
+        self.effects.push_back(Effect::Proved { height, proof });
+        // A leader that lacked this proof can build now.
+        self.update_pending(clock);
+    }
+
+    /// R1: back to the state before the height; what was undone waits to be decided again.
+    fn repair(&mut self, height: Height, value: Value, proof: Proof, clock: Clock) {
+        let reason = format!("a certificate at height {height} is on {value}, which is not what was decided here");
+        match self.chain.rollback(height) {
+            Ok(changes) => {
+                self.effects.push_back(Effect::Append(LogRecord::RolledBack { height }));
+                self.effects.push_back(Effect::RolledBack { height, changes });
+                let undone = self.undoable.split_off(&height);
+                self.proofs.split_off(&height);
+                for block in undone.values().filter_map(|decided| decided.block()) {
+                    for transaction in &block.transactions {
+                        // What has become invalid meanwhile is reported as dropped by those who wait for it.
+                        let _ = self.admit_local(transaction.clone(), clock);
+                    }
+                }
+                self.begin(clock);
+                self.adopt_certificate(height, value, proof, clock);
+            }
+            Err(error) => self.fail(format!("{reason}, and {error}: let this node catch up in a fresh home")),
+        }
+    }
+
+    /// Gives a certificate to the machine as if a peer had sent it: with an empty set of relays.
+    fn adopt_certificate(&mut self, height: Height, value: Value, proof: Proof, clock: Clock) {
+        let Some((peer, _)) = self.peers.iter().find(|(_, role)| role.validator().is_some()) else { return };
+        let relays = Default::default();
+        let votes = proof.signatures().clone();
+        let message = Message::Certificate { height, value, votes, relays };
+        let peer = *peer;
+        if let Some(consensus) = &mut self.consensus {
+            consensus.handle(MachineInput::Received(peer, message), clock.time);
+        }
+    }
+
+    /// Applies what only the log holds; returns the blocks of the open height that it holds.
+    pub(super) fn replay(&mut self, log: Vec<LogRecord>) -> Result<Vec<Arc<Block>>, RestoreError> {
+        let mut blocks: BTreeMap<BlockHash, Arc<Block>> = BTreeMap::new();
+        for record in log {
+            match record {
+                LogRecord::Signed(_) => {}
+                LogRecord::Block(block) => {
+                    blocks.insert(block.hash(), Arc::new(*block));
+                }
+                LogRecord::Decided { height, value, proof } if height == self.chain.next_height() => {
+                    let decided = match value {
+                        Value::Skip => Decided::Skip(self.chain.skip()),
+                        Value::Block(hash) => {
+                            let block = blocks.get(&hash).ok_or(RestoreError::BlockMissing(height))?;
+                            Decided::Block(block.as_ref().clone())
+                        }
+                    };
+                    let certified = proof.as_ref().is_some_and(Proof::is_certificate);
+                    let applied = self
+                        .apply(&decided, None, certified)
+                        .map_err(|error| RestoreError::Invalid { height, error: error.to_string() })?;
+                    let decided = Arc::new(decided);
+                    self.note_proof(height, &proof, certified, &decided);
+                    let applied = Arc::new(applied);
+                    self.effects.push_back(Effect::Decided { decided, applied, proof, micros: None });
+                }
+                LogRecord::Decided { .. } => {}
+                LogRecord::Proved { height, proof } => {
+                    if height >= self.chain.tip().block_height && height <= self.chain.tip().height {
+                        self.proofs.insert(height, proof.clone());
+                        self.effects.push_back(Effect::Proved { height, proof });
+                    }
+                }
+                LogRecord::RolledBack { height } => {
+                    if height <= self.chain.tip().height {
+                        let changes = self.chain.rollback(height).map_err(|error| RestoreError::Invalid {
+                            height,
+                            error: error.to_string(),
+                        })?;
+                        self.undoable.split_off(&height);
+                        self.proofs.split_off(&height);
+                        self.effects.push_back(Effect::RolledBack { height, changes });
+                    }
+                }
+            }
+        }
+        let next = self.chain.next_height();
+        Ok(blocks.into_values().filter(|block| block.header.height == next).collect())
+    }
+
+    /// Whether `key` is a validator whose word counts at the next height.
+    pub(super) fn is_active(chain: &Chain, key: &PublicKey) -> bool {
+        let set = chain.validators();
+        set.index_of(key).is_some_and(|index| set.signer(index).is_some())
+    }
+}

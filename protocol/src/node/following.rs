@@ -1,0 +1,85 @@
+//! Sync and the chain: heights that others decided, verified one by one.
+
+use super::{Clock, Effect, Node, Notice, Protocol};
+use crate::{
+    consensus,
+    machine::{Machine, Output},
+    peer::Peer,
+    sync::{Command, Event, Message, ProvedHeight, Request, Response},
+};
+use conclave_ledger::{chain::BlockError, codec, signed::Value};
+use std::sync::Arc;
+
+impl Node {
+    pub(super) fn drain_sync(&mut self, clock: Clock) -> bool {
+        let mut any = false;
+        while let Some(output) = self.sync.poll_output() {
+            any = true;
+            match output {
+                Output::Send(peer, Message::Request { number, request }) => {
+                    self.send_exchange(peer, Protocol::Sync, number, true, codec::encode(&request));
+                }
+                Output::Send(peer, Message::Response { number, response }) => {
+                    self.send_exchange(peer, Protocol::Sync, number, false, codec::encode(&response));
+                }
+                Output::Penalize(peer, penalty) => self.penalize(peer, penalty, clock),
+                Output::Emit(event) => self.sync_event(event, clock),
+            }
+        }
+        any
+    }
+
+    fn sync_event(&mut self, event: Event, clock: Clock) {
+        match event {
+            Event::Lookup { token, request: Request::Block { height, hash } } => match self.block_at_hand(&hash) {
+                Some(block) => {
+                    let response = Response::Block(Some(Box::new(block.as_ref().clone())));
+                    self.sync_command(Command::Found { token, response }, clock);
+                }
+                None => self.effects.push_back(Effect::Lookup { token, request: Request::Block { height, hash } }),
+            },
+            Event::Lookup { token, request } => self.effects.push_back(Effect::Lookup { token, request }),
+            Event::Deliver { peer, heights } => self.follow(peer, heights, clock),
+            Event::BlockFetched { block } => {
+                self.consensus_command(consensus::Command::Block(block), clock);
+            }
+            Event::Progress { height, target } => self.tell(Notice::CatchingUp { height, target }),
+            Event::CaughtUp { height } => {
+                self.tell(Notice::CaughtUp(height));
+                self.resume_if_absent(clock);
+            }
+        }
+    }
+
+    /// Verifies and applies heights that a peer gave; the first that does not hold ends it.
+    fn follow(&mut self, peer: Peer, heights: Vec<ProvedHeight>, clock: Clock) {
+        for ProvedHeight { decided, proof } in heights {
+            let height = decided.height();
+            if self.failed || height < self.chain.next_height() {
+                continue;
+            }
+            let value = decided.value();
+            let proved = proof.verify(self.chain.network(), height, &value, self.chain.validators());
+            let applied = match proved {
+                Ok(()) => self.decide(Arc::new(decided), Some(proof), None, clock).map_err(|error| match error {
+                    BlockError::State { .. } => {
+                        self.fail(format!(
+                            "the state at height {height} differs from the one that the validators proved: {error}. \
+                             Stop this node, compare its version with the others', and let it catch up in a fresh \
+                             home"
+                        ));
+                        error.to_string()
+                    }
+                    error => error.to_string(),
+                }),
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = applied {
+                let what = if value == Value::Skip { "skip" } else { "block" };
+                let reason = format!("the {what} of height {height} does not hold: {error}");
+                return self.sync_command(Command::Rejected { peer, reason }, clock);
+            }
+        }
+        self.sync_command(Command::Applied, clock);
+    }
+}

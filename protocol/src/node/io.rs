@@ -1,0 +1,282 @@
+//! What goes into the node's logic and what comes out of it: bytes, identifiers and verdicts, nothing of libp2p.
+
+use super::record::LogRecord;
+use crate::{handshake, peer::Peer, sync, time::Time};
+use conclave_ledger::{
+    block::Decided,
+    chain::Applied,
+    hash::TransactionId,
+    keys::PublicKey,
+    pool::PoolError,
+    proof::Proof,
+    signed::{Height, Value},
+    state::Changes,
+    transaction::Transaction,
+};
+use std::sync::Arc;
+
+/// The two clocks of a node at one moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// Monotonic; windows and timeouts count on it.
+    pub time: Time,
+    /// Milliseconds since 1970; blocks' timestamps only.
+    pub unix_ms: u64,
+}
+
+/// The long-lived ordered channels between two nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Channel {
+    /// Consensus messages.
+    Consensus,
+    /// Transactions.
+    Transactions,
+}
+
+/// The request-response protocols between two nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Protocol {
+    /// Handshake.
+    Handshake,
+    /// Sync.
+    Sync,
+}
+
+/// What the driver tells the logic.
+#[derive(Debug)]
+pub enum Input {
+    /// Something for the handshake machine: connections, addresses, leaving.
+    Handshake(handshake::Command),
+    /// A channel to a peer can be written to; after a reconnect it says so again.
+    ChannelOpened(Peer, Channel),
+    /// A channel to a peer is gone.
+    ChannelClosed(Peer, Channel),
+    /// A frame came over a channel.
+    Frame(Peer, Channel, Vec<u8>),
+    /// A peer sent what no honest node sends, below the level of messages.
+    Malformed(Peer, String),
+    /// A request came; the answer goes out with the same number.
+    Request {
+        /// Who asks.
+        peer: Peer,
+        /// Over which protocol.
+        protocol: Protocol,
+        /// The driver's number for it.
+        number: u64,
+        /// The request.
+        bytes: Vec<u8>,
+    },
+    /// The answer to a request of [`Effect::Request`].
+    Response {
+        /// Who answers.
+        peer: Peer,
+        /// Over which protocol.
+        protocol: Protocol,
+        /// The number of the request.
+        number: u64,
+        /// The answer.
+        bytes: Vec<u8>,
+    },
+    /// A request of [`Effect::Request`] got no answer.
+    RequestFailed {
+        /// Who was asked.
+        peer: Peer,
+        /// Over which protocol.
+        protocol: Protocol,
+        /// The number of the request.
+        number: u64,
+    },
+    /// A local program submits transactions; answered by [`Effect::Submitted`] with the same ticket.
+    Submit {
+        /// The driver's number for it.
+        ticket: u64,
+        /// The transactions.
+        transactions: Vec<Transaction>,
+    },
+    /// What storage found for [`Effect::Lookup`].
+    Found {
+        /// The number of the lookup.
+        token: u64,
+        /// The answer.
+        response: sync::Response,
+    },
+}
+
+/// What the logic wants of the driver, in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Write to the log and sync it before any later effect but [`Effect::Send`] with `bulk` takes place.
+    Append(LogRecord),
+    /// Dial an address.
+    Dial(String),
+    /// Close one connection.
+    CloseConnection {
+        /// To whom.
+        peer: Peer,
+        /// The driver's number for it.
+        connection: u64,
+        /// Why, for the log.
+        reason: String,
+        /// Whether to close it at once; otherwise the last answer is given a moment to get there.
+        at_once: bool,
+    },
+    /// The handshake with a peer is done: open its channels.
+    OpenChannels(Peer),
+    /// Close the channels of a peer.
+    CloseChannels(Peer),
+    /// Send a frame. Bulk frames bind nobody, may be overtaken, and need not wait for the log.
+    Send {
+        /// To whom.
+        peer: Peer,
+        /// Over which channel.
+        channel: Channel,
+        /// Whether it is a block's body.
+        bulk: bool,
+        /// The frame.
+        bytes: Arc<[u8]>,
+    },
+    /// Send a request.
+    Request {
+        /// To whom.
+        peer: Peer,
+        /// Over which protocol.
+        protocol: Protocol,
+        /// Its number.
+        number: u64,
+        /// The request.
+        bytes: Vec<u8>,
+    },
+    /// Answer a request.
+    Respond {
+        /// To whom.
+        peer: Peer,
+        /// Over which protocol.
+        protocol: Protocol,
+        /// The number of [`Input::Request`].
+        number: u64,
+        /// The answer.
+        bytes: Vec<u8>,
+    },
+    /// Find what a peer asks for in storage; answered by [`Input::Found`].
+    Lookup {
+        /// Its number.
+        token: u64,
+        /// What.
+        request: sync::Request,
+    },
+    /// The verdicts on submitted transactions, in order.
+    Submitted {
+        /// The number of the submission.
+        ticket: u64,
+        /// One verdict for each.
+        verdicts: Vec<Result<TransactionId, PoolError>>,
+    },
+    /// Transactions that can no longer be decided, and the rule that they broke.
+    Dropped(Vec<(TransactionId, String)>),
+    /// A height was decided and is in the log.
+    Decided {
+        /// The record.
+        decided: Arc<Decided>,
+        /// What it did.
+        applied: Arc<Applied>,
+        /// The proof, if known.
+        proof: Option<Proof>,
+        /// Time since this node opened the height, in microseconds; `None` if it came by sync.
+        micros: Option<u64>,
+    },
+    /// A proof became known, or one with more signatures.
+    Proved {
+        /// The height.
+        height: Height,
+        /// The proof.
+        proof: Proof,
+    },
+    /// Decided heights from this one on were undone; `changes` take the state back.
+    RolledBack {
+        /// The height.
+        height: Height,
+        /// Entries of the state.
+        changes: Changes,
+    },
+    /// For the log, the metrics and those who watch.
+    Tell(Notice),
+}
+
+/// What happens, for those who watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A height was opened.
+    Opened {
+        /// The height.
+        height: Height,
+        /// Its leader.
+        leader: PublicKey,
+    },
+    /// This node signed a vote.
+    Voted {
+        /// The height.
+        height: Height,
+        /// What for.
+        value: Value,
+    },
+    /// A height cannot close (rule P2).
+    Halted {
+        /// The height.
+        height: Height,
+        /// Validators reachable, this one counted.
+        closing: usize,
+        /// How many are needed.
+        quorum: usize,
+    },
+    /// A peer finished its handshake.
+    PeerConnected {
+        /// The peer.
+        peer: Peer,
+        /// Its validator key, if it has proved one of the current set.
+        validator: Option<PublicKey>,
+        /// The height that it spoke of.
+        height: Height,
+        /// Its program and version.
+        version: String,
+    },
+    /// A peer is gone.
+    PeerLost(Peer),
+    /// A peer was refused, by us or by them.
+    PeerRefused {
+        /// The peer.
+        peer: Peer,
+        /// Why.
+        reason: String,
+        /// Whether it was this node that refused.
+        by_us: bool,
+    },
+    /// A peer was blamed.
+    PeerPenalized {
+        /// The peer.
+        peer: Peer,
+        /// What for.
+        reason: String,
+    },
+    /// Nobody answered at an address for so long that it is only tried slowly.
+    AddressSilent(String),
+    /// The node is behind and catches up.
+    CatchingUp {
+        /// Where it is.
+        height: Height,
+        /// Where it is going.
+        target: Height,
+    },
+    /// The node is at the tip again.
+    CaughtUp(Height),
+    /// A validator signed twice; evidence was submitted.
+    Misbehaved {
+        /// Whose key.
+        validator: PublicKey,
+        /// At which height.
+        height: Height,
+    },
+    /// The node must not take part any more; a person has to look at it.
+    Failed(String),
+    /// All peers know that the node leaves.
+    Left,
+}

@@ -1,0 +1,124 @@
+//! What the handshake opens for the other machines, and what blame closes.
+
+use super::{Channel, Clock, Config, Effect, Node, Notice, Protocol};
+use crate::{
+    consensus,
+    handshake::{self, Event, Message, RefusedBy, Role},
+    machine::{Input, Machine, Output},
+    peer::Peer,
+    penalty::{KEPT_OUT_FOR, Penalty},
+    sync,
+};
+use conclave_ledger::{chain::Chain, codec, keys::SecretKey};
+use std::time::Duration;
+
+/// The handshake's configuration as it follows from the node's.
+pub(super) fn handshake_config(config: &Config, chain: &Chain) -> handshake::Config {
+    let observer = || (Role::Observer(config.node_key.public()), config.node_key.clone());
+    let validator = |key: SecretKey| (Role::Validator(key.public()), key);
+    let (role, key) = config.validator_key.clone().map_or_else(observer, validator);
+    handshake::Config {
+        network: chain.network(),
+        peer: config.peer,
+        role,
+        key,
+        version: config.version.clone(),
+        addresses: config.addresses.clone(),
+        response_timeout: Duration::from_secs(2),
+        max_attempts: 10,
+        first_retry: Duration::from_millis(100),
+        longest_retry: Duration::from_secs(2),
+        slow_retry: Duration::from_secs(10),
+        simultaneous_window: Duration::from_secs(2),
+        goodbye_timeout: Duration::from_millis(500),
+        seed: config.seed,
+    }
+}
+
+impl Node {
+    pub(super) fn drain_handshake(&mut self, clock: Clock) -> bool {
+        let mut any = false;
+        while let Some(output) = self.handshake.poll_output() {
+            any = true;
+            match output {
+                Output::Send(peer, Message::Request { number, request }) => {
+                    self.send_exchange(peer, Protocol::Handshake, number, true, codec::encode(&request));
+                }
+                Output::Send(peer, Message::Response { number, response }) => {
+                    self.send_exchange(peer, Protocol::Handshake, number, false, codec::encode(&response));
+                }
+                Output::Penalize(peer, penalty) => self.penalize(peer, penalty, clock),
+                Output::Emit(event) => self.handshake_event(event, clock),
+            }
+        }
+        any
+    }
+
+    fn handshake_event(&mut self, event: Event, clock: Clock) {
+        match event {
+            Event::Dial { address } => self.effects.push_back(Effect::Dial(address)),
+            Event::CloseConnection { peer, connection, reason, at_once } => {
+                self.effects.push_back(Effect::CloseConnection { peer, connection, reason, at_once });
+            }
+            Event::Established { peer, role, height, version } => {
+                self.peers.insert(peer, role);
+                self.effects.push_back(Effect::OpenChannels(peer));
+                let follows = role.validator().is_none();
+                self.sync_command(sync::Command::Joined { peer, height, follows }, clock);
+                let validator = role.validator();
+                self.tell(Notice::PeerConnected { peer, validator, height, version });
+            }
+            Event::Lost { peer } => self.lost(peer, clock),
+            Event::Refused { peer, reason, by } => {
+                let by_us = by == RefusedBy::Us;
+                self.tell(Notice::PeerRefused { peer, reason: reason.to_string(), by_us });
+            }
+            Event::GaveUp { address } => self.tell(Notice::AddressSilent(address)),
+            Event::Left => self.tell(Notice::Left),
+        }
+    }
+
+    fn lost(&mut self, peer: Peer, clock: Clock) {
+        if self.peers.remove(&peer).is_some() {
+            self.effects.push_back(Effect::CloseChannels(peer));
+            self.sync.handle(Input::Disconnected(peer), clock.time);
+            self.channel_closed(peer, Channel::Consensus, clock);
+            self.channel_closed(peer, Channel::Transactions, clock);
+            self.tell(Notice::PeerLost(peer));
+        }
+    }
+
+    pub(super) fn channel_opened(&mut self, peer: Peer, channel: Channel, clock: Clock) {
+        let Some(role) = self.peers.get(&peer).copied() else { return };
+        match channel {
+            Channel::Consensus => {
+                if let Some(key) = role.validator() {
+                    self.consensus_command(consensus::Command::Joined { peer, key }, clock);
+                    self.resume_if_absent(clock);
+                }
+            }
+            Channel::Transactions => self.dissemination.handle(Input::Connected(peer), clock.time),
+        }
+    }
+
+    pub(super) fn channel_closed(&mut self, peer: Peer, channel: Channel, clock: Clock) {
+        match channel {
+            Channel::Consensus => {
+                if let Some(consensus) = &mut self.consensus {
+                    consensus.handle(Input::Disconnected(peer), clock.time);
+                }
+            }
+            Channel::Transactions => self.dissemination.handle(Input::Disconnected(peer), clock.time),
+        }
+    }
+
+    /// Lowers a peer's score; one that has done enough is disconnected and kept out for a while.
+    pub(super) fn penalize(&mut self, peer: Peer, penalty: Penalty, clock: Clock) {
+        self.tell(Notice::PeerPenalized { peer, reason: penalty.reason.clone() });
+        if self.scores.penalize(peer, penalty.severity, clock.time) {
+            let until = clock.time + KEPT_OUT_FOR;
+            let command = handshake::Command::KeepOut { peer, until };
+            self.handshake.handle(Input::Command(command), clock.time);
+        }
+    }
+}

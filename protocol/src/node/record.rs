@@ -1,0 +1,62 @@
+//! What the write-ahead log holds, record by record.
+//!
+//! The log is replayed from the height that the database covers: decided heights are applied again, and what this
+//! validator signed goes back into the consensus machine, which sends it again instead of signing anew.
+
+use crate::consensus::SignedRecord;
+use conclave_ledger::{
+    block::Block,
+    codec::{self, DecodeError},
+    proof::Proof,
+    signed::{Height, Value},
+};
+use serde::{Deserialize, Serialize};
+
+/// Most bytes of a record: a block with its body, proofs and names.
+pub const MAX_RECORD_BYTES: usize = 72 << 20;
+
+/// A record of the write-ahead log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LogRecord {
+    /// A block that a later record names: voted for, endorsed or decided.
+    Block(Box<Block>),
+    /// A signature of this validator.
+    Signed(SignedRecord),
+    /// A decided height.
+    Decided {
+        /// The height.
+        height: Height,
+        /// The value.
+        value: Value,
+        /// The proof, if it was known with the decision.
+        proof: Option<Proof>,
+    },
+    /// A proof that became known later, or one with more signatures.
+    Proved {
+        /// The height.
+        height: Height,
+        /// The proof.
+        proof: Proof,
+    },
+    /// Decided heights from this one on were undone (rule R1).
+    RolledBack {
+        /// The height.
+        height: Height,
+    },
+}
+
+impl LogRecord {
+    /// The canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// When the bytes are not one.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        codec::decode(bytes, MAX_RECORD_BYTES)
+    }
+}

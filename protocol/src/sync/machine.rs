@@ -1,0 +1,546 @@
+//! The sync machine.
+
+use super::message::{MAX_HEIGHTS, Message, ProvedHeight, Request, Response};
+use crate::{
+    machine::{Input, Machine, Output},
+    peer::Peer,
+    penalty::Penalty,
+    time::Time,
+};
+use conclave_ledger::{block::Block, hash::BlockHash, signed::Height};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Most ranges that are under way or wait to be applied.
+pub const MAX_IN_FLIGHT: usize = 4;
+
+/// Most requests of one peer that are being answered.
+pub const MAX_LOOKUPS: usize = 4;
+
+/// Most single blocks that are being pulled.
+pub const MAX_FETCHES: usize = 16;
+
+/// Answers in a row without the heights that a peer claims, after which the claim is not believed.
+const MAX_EMPTY_ANSWERS: u32 = 3;
+
+/// Configuration of the machine.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long the own height may stand still behind a peer's before heights are pulled (default 150 ms for those
+    /// who decide, none for those who follow).
+    pub patience: Duration,
+    /// Time for one range (default 5 s).
+    pub range_timeout: Duration,
+    /// Time for one single block (default `Δ/4`), after which another peer is asked.
+    pub block_timeout: Duration,
+    /// Least time between two announcements to followers (default 50 ms).
+    pub announce_interval: Duration,
+    /// Time between two questions for all peers' heights (default 30 s).
+    pub status_interval: Duration,
+    /// Heights asked for at once (default 64).
+    pub range: u32,
+}
+
+impl Config {
+    /// The defaults for a network's `Δ`.
+    pub fn for_delta(delta: Duration, follows: bool) -> Self {
+        Self {
+            patience: if follows { Duration::ZERO } else { Duration::from_millis(150) },
+            range_timeout: Duration::from_secs(5),
+            block_timeout: delta / 4,
+            announce_interval: Duration::from_millis(50),
+            status_interval: Duration::from_secs(30),
+            range: 64,
+        }
+    }
+}
+
+/// What the node tells the machine.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// A peer takes part.
+    Joined {
+        /// The peer.
+        peer: Peer,
+        /// Height of its last decision.
+        height: Height,
+        /// Whether it only follows, and so wants to be told of heights.
+        follows: bool,
+    },
+    /// The own last decided height.
+    Height {
+        /// The height.
+        height: Height,
+    },
+    /// A peer spoke of a later height than can be kept.
+    Behind {
+        /// The peer.
+        peer: Peer,
+        /// The height.
+        height: Height,
+    },
+    /// The delivered heights are applied, as far as the own height says.
+    Applied,
+    /// A delivered height does not hold.
+    Rejected {
+        /// The peer that it came from.
+        peer: Peer,
+        /// Why.
+        reason: String,
+    },
+    /// Pull a block from one of these peers.
+    FetchBlock {
+        /// Its height.
+        height: Height,
+        /// Its hash.
+        hash: BlockHash,
+        /// Whom to ask, in this order.
+        peers: Vec<Peer>,
+    },
+    /// What was found for a lookup.
+    Found {
+        /// Number of the lookup.
+        token: u64,
+        /// The answer.
+        response: Response,
+    },
+    /// A request got no answer.
+    RequestFailed {
+        /// Who was asked.
+        peer: Peer,
+        /// Number of the request.
+        number: u64,
+    },
+}
+
+/// What the machine tells the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Find this, answered by [`Command::Found`].
+    Lookup {
+        /// Its number.
+        token: u64,
+        /// What.
+        request: Request,
+    },
+    /// Verify and apply these, answered by [`Command::Applied`] or [`Command::Rejected`].
+    Deliver {
+        /// Who gave them.
+        peer: Peer,
+        /// Heights, ascending, from the next one on.
+        heights: Vec<ProvedHeight>,
+    },
+    /// A block that was to be pulled.
+    BlockFetched {
+        /// The block.
+        block: Arc<Block>,
+    },
+    /// Where catching up is.
+    Progress {
+        /// The own height.
+        height: Height,
+        /// The highest that a peer claims.
+        target: Height,
+    },
+    /// No peer is ahead any more.
+    CaughtUp {
+        /// The own height.
+        height: Height,
+    },
+}
+
+struct PeerState {
+    height: Height,
+    follows: bool,
+    /// Height that it was last told.
+    told: Height,
+    lookups: usize,
+    empty_answers: u32,
+}
+
+struct Range {
+    peer: Peer,
+    /// The request, while there is no answer.
+    pending: Option<(u64, Time)>,
+    heights: Vec<ProvedHeight>,
+}
+
+struct Fetch {
+    height: Height,
+    candidates: VecDeque<Peer>,
+    asked: Option<(u64, Peer)>,
+    deadline: Time,
+}
+
+/// The machine.
+pub struct Sync {
+    config: Config,
+    height: Height,
+    moved_at: Time,
+    hurry: bool,
+    peers: BTreeMap<Peer, PeerState>,
+    /// Ranges by their first height.
+    ranges: BTreeMap<Height, Range>,
+    delivered: Option<Peer>,
+    catching_up: bool,
+    fetches: BTreeMap<BlockHash, Fetch>,
+    lookups: BTreeMap<u64, Peer>,
+    requests: u64,
+    announce_at: Option<Time>,
+    status_at: Time,
+    outputs: VecDeque<Output<Self>>,
+}
+
+impl Sync {
+    /// A machine without peers, at height 0.
+    pub fn new(config: Config) -> Self {
+        Self {
+            status_at: Time(0) + config.status_interval,
+            config,
+            height: 0,
+            moved_at: Time(0),
+            hurry: true,
+            peers: BTreeMap::new(),
+            ranges: BTreeMap::new(),
+            delivered: None,
+            catching_up: false,
+            fetches: BTreeMap::new(),
+            lookups: BTreeMap::new(),
+            requests: 0,
+            announce_at: None,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.outputs.push_back(Output::Emit(event));
+    }
+
+    fn request(&mut self, peer: Peer, request: Request) -> u64 {
+        self.requests += 1;
+        let number = self.requests;
+        self.outputs.push_back(Output::Send(peer, Message::Request { number, request }));
+        number
+    }
+
+    /// The highest height that a believed peer claims.
+    fn target(&self) -> Height {
+        self.peers.values().map(|peer| peer.height).max().unwrap_or(0)
+    }
+
+    fn learn(&mut self, peer: Peer, height: Height) {
+        if let Some(state) = self.peers.get_mut(&peer)
+            && height > state.height
+            && state.empty_answers < MAX_EMPTY_ANSWERS
+        {
+            state.height = height;
+        }
+    }
+
+    // --- Catching up -----------------------------------------------------------------------------------------
+
+    fn fetch_from(&self) -> Option<Time> {
+        let behind = self.target() > self.height;
+        let at = if self.hurry || self.catching_up { self.moved_at } else { self.moved_at + self.config.patience };
+        behind.then_some(at)
+    }
+
+    fn progress(&mut self, now: Time) {
+        self.ranges = self.ranges.split_off(&(self.height + 1));
+        if self.fetch_from().is_some_and(|at| at <= now) {
+            self.catching_up = true;
+            self.ask_ranges(now);
+        } else if self.catching_up && self.target() <= self.height {
+            (self.catching_up, self.hurry) = (false, false);
+            self.ranges.clear();
+            self.emit(Event::CaughtUp { height: self.height });
+        }
+        self.deliver();
+    }
+
+    fn ask_ranges(&mut self, now: Time) {
+        let mut from = self.height + 1;
+        let step = Height::from(self.config.range.min(MAX_HEIGHTS));
+        while self.ranges.len() < MAX_IN_FLIGHT {
+            if let Some(range) = self.ranges.get(&from) {
+                from += if range.pending.is_some() { step } else { range.heights.len() as Height };
+                continue;
+            }
+            let busy: BTreeSet<Peer> = self.ranges.values().map(|range| range.peer).collect();
+            let free = self.peers.iter().filter(|(peer, state)| state.height >= from && !busy.contains(*peer));
+            // The one that has been told least is asked first, so that the load goes round.
+            let Some(peer) = free.map(|(peer, _)| *peer).nth(self.requests as usize % self.free(from, &busy).max(1))
+            else {
+                break;
+            };
+            // Up to the next range that is under way, so that ranges never overlap.
+            let gap = self.ranges.range(from..).next().map_or(step, |(next, _)| (next - from).min(step));
+            let number = self.request(peer, Request::Blocks { from, limit: gap as u32 });
+            let pending = Some((number, now + self.config.range_timeout));
+            self.ranges.insert(from, Range { peer, pending, heights: Vec::new() });
+        }
+    }
+
+    fn free(&self, from: Height, busy: &BTreeSet<Peer>) -> usize {
+        self.peers.iter().filter(|(peer, state)| state.height >= from && !busy.contains(*peer)).count()
+    }
+
+    fn deliver(&mut self) {
+        let next = self.height + 1;
+        if self.delivered.is_none()
+            && self.ranges.get(&next).is_some_and(|range| range.pending.is_none())
+            && let Some(range) = self.ranges.remove(&next)
+        {
+            self.delivered = Some(range.peer);
+            self.emit(Event::Progress { height: self.height, target: self.target() });
+            self.emit(Event::Deliver { peer: range.peer, heights: range.heights });
+        }
+    }
+
+    fn received_range(&mut self, peer: Peer, number: u64, heights: Vec<ProvedHeight>) {
+        let mut ranges = self.ranges.iter_mut();
+        let Some((from, range)) = ranges.find(|(_, range)| range.pending.is_some_and(|(sent, _)| sent == number))
+        else {
+            return;
+        };
+        let from = *from;
+        let in_order = heights.iter().zip(from..).all(|(proved, height)| proved.decided.height() == height);
+        if !in_order || heights.len() > MAX_HEIGHTS as usize {
+            self.ranges.remove(&from);
+            return self.blame(peer, "heights that were not asked for");
+        }
+        if heights.is_empty() {
+            self.ranges.remove(&from);
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.empty_answers += 1;
+                state.height = state.height.min(from - 1);
+            }
+            return self.outputs.push_back(Output::Penalize(peer, Penalty::slight("heights that it claimed to have")));
+        }
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.empty_answers = 0;
+        }
+        (range.pending, range.heights) = (None, heights);
+    }
+
+    /// Throws away everything of a peer that is not applied.
+    fn forget_ranges(&mut self, peer: Peer) {
+        self.ranges.retain(|_, range| range.peer != peer);
+    }
+
+    fn blame(&mut self, peer: Peer, reason: &str) {
+        self.forget_ranges(peer);
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.height = 0;
+            state.empty_answers = MAX_EMPTY_ANSWERS;
+        }
+        self.outputs.push_back(Output::Penalize(peer, Penalty::fatal(reason)));
+    }
+
+    // --- Single blocks ---------------------------------------------------------------------------------------
+
+    fn fetch_block(&mut self, height: Height, hash: BlockHash, peers: Vec<Peer>, now: Time) {
+        if let Some(fetch) = self.fetches.get_mut(&hash) {
+            fetch.candidates.extend(peers);
+            fetch.candidates.truncate(64);
+        } else if self.fetches.len() < MAX_FETCHES {
+            let fetch = Fetch { height, candidates: peers.into(), asked: None, deadline: now };
+            self.fetches.insert(hash, fetch);
+        }
+        self.ask_blocks(now);
+    }
+
+    /// Asks the next candidate for each block whose last one did not answer in time.
+    fn ask_blocks(&mut self, now: Time) {
+        let due: Vec<BlockHash> =
+            self.fetches.iter().filter(|(_, fetch)| fetch.deadline <= now).map(|(hash, _)| *hash).collect();
+        for hash in due {
+            let Some(mut fetch) = self.fetches.remove(&hash) else { continue };
+            let connected = |peer: &Peer| self.peers.contains_key(peer);
+            fetch.candidates.retain(connected);
+            let Some(peer) = fetch.candidates.pop_front() else { continue };
+            let number = self.request(peer, Request::Block { height: fetch.height, hash });
+            fetch.asked = Some((number, peer));
+            fetch.deadline = now + self.config.block_timeout.max(Duration::from_millis(1));
+            self.fetches.insert(hash, fetch);
+        }
+    }
+
+    fn received_block(&mut self, peer: Peer, number: u64, block: Option<Box<Block>>, now: Time) {
+        let asked = |fetch: &Fetch| fetch.asked == Some((number, peer));
+        let Some(hash) = self.fetches.iter().find(|(_, fetch)| asked(fetch)).map(|(hash, _)| *hash) else { return };
+        match block {
+            Some(block) if block.hash() == hash => {
+                self.fetches.remove(&hash);
+                self.emit(Event::BlockFetched { block: Arc::new(*block) });
+            }
+            Some(_) => {
+                self.outputs.push_back(Output::Penalize(peer, Penalty::fatal("another block than was asked for")));
+                self.next_candidate(&hash, now);
+            }
+            None => self.next_candidate(&hash, now),
+        }
+    }
+
+    fn next_candidate(&mut self, hash: &BlockHash, now: Time) {
+        if let Some(fetch) = self.fetches.get_mut(hash) {
+            fetch.deadline = now;
+        }
+        self.ask_blocks(now);
+    }
+
+    // --- Serving ---------------------------------------------------------------------------------------------
+
+    fn receive_request(&mut self, peer: Peer, number: u64, request: Request) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if let Request::Status { height } = request {
+            state.empty_answers = 0;
+            self.learn(peer, height);
+            let response = Response::Status { height: self.height };
+            return self.outputs.push_back(Output::Send(peer, Message::Response { number, response }));
+        }
+        if state.lookups >= MAX_LOOKUPS {
+            let reason = format!("more than {MAX_LOOKUPS} requests at a time");
+            return self.outputs.push_back(Output::Penalize(peer, Penalty::slight(reason)));
+        }
+        state.lookups += 1;
+        self.lookups.insert(number, peer);
+        self.emit(Event::Lookup { token: number, request });
+    }
+
+    fn found(&mut self, token: u64, response: Response) {
+        if let Some(peer) = self.lookups.remove(&token) {
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.lookups = state.lookups.saturating_sub(1);
+            }
+            self.outputs.push_back(Output::Send(peer, Message::Response { number: token, response }));
+        }
+    }
+
+    // --- Heights ---------------------------------------------------------------------------------------------
+
+    fn set_height(&mut self, height: Height, now: Time) {
+        if height != self.height {
+            (self.height, self.moved_at) = (height, now);
+            if self.peers.values().any(|peer| peer.follows) && self.announce_at.is_none() {
+                self.announce_at = Some(now + self.config.announce_interval);
+            }
+        }
+        self.fetches.retain(|_, fetch| fetch.height > height);
+    }
+
+    fn announce(&mut self, now: Time) {
+        if self.announce_at.is_some_and(|at| at <= now) {
+            self.announce_at = None;
+            let height = self.height;
+            let followers = self.peers.iter_mut().filter(|(_, state)| state.follows && state.told < height);
+            let followers: Vec<Peer> = followers
+                .map(|(peer, state)| {
+                    state.told = height;
+                    *peer
+                })
+                .collect();
+            for peer in followers {
+                self.request(peer, Request::Status { height });
+            }
+        }
+        if self.status_at <= now {
+            self.status_at = now + self.config.status_interval;
+            let peers: Vec<Peer> = self.peers.keys().copied().collect();
+            for peer in peers {
+                self.request(peer, Request::Status { height: self.height });
+            }
+        }
+    }
+
+    fn request_failed(&mut self, peer: Peer, number: u64, now: Time) {
+        let of_range = |range: &Range| range.pending.is_some_and(|(sent, _)| sent == number);
+        self.ranges.retain(|_, range| !of_range(range));
+        let asked = |fetch: &Fetch| fetch.asked == Some((number, peer));
+        let hash = self.fetches.iter().find(|(_, fetch)| asked(fetch)).map(|(hash, _)| *hash);
+        hash.iter().for_each(|hash| self.next_candidate(hash, now));
+    }
+
+    fn command(&mut self, command: Command, now: Time) {
+        match command {
+            Command::Joined { peer, height, follows } => {
+                let state = PeerState { height, follows, told: 0, lookups: 0, empty_answers: 0 };
+                self.peers.insert(peer, state);
+                if follows && self.height > height {
+                    self.announce_at.get_or_insert(now);
+                }
+            }
+            Command::Height { height } => self.set_height(height, now),
+            Command::Behind { peer, height } => {
+                self.learn(peer, height.saturating_sub(1));
+                self.hurry |= height > self.height + 2;
+            }
+            Command::Applied => self.delivered = None,
+            Command::Rejected { peer, reason } => {
+                self.delivered = None;
+                self.blame(peer, &reason);
+            }
+            Command::FetchBlock { height, hash, peers } => self.fetch_block(height, hash, peers, now),
+            Command::Found { token, response } => self.found(token, response),
+            Command::RequestFailed { peer, number } => self.request_failed(peer, number, now),
+        }
+    }
+}
+
+impl Machine for Sync {
+    type Message = Message;
+    type Command = Command;
+    type Event = Event;
+
+    fn handle(&mut self, input: Input<Self>, now: Time) {
+        match input {
+            // A peer takes part once its height is known: see `Command::Joined`.
+            Input::Connected(_) => {}
+            Input::Disconnected(peer) => {
+                self.peers.remove(&peer);
+                self.forget_ranges(peer);
+                self.lookups.retain(|_, asker| *asker != peer);
+                let asked = |fetch: &&mut Fetch| fetch.asked.is_some_and(|(_, asked)| asked == peer);
+                self.fetches.values_mut().filter(asked).for_each(|fetch| fetch.deadline = now);
+                self.ask_blocks(now);
+            }
+            Input::Received(peer, Message::Request { number, request }) => {
+                self.receive_request(peer, number, request);
+            }
+            Input::Received(peer, Message::Response { number, response }) => match response {
+                Response::Status { height } => self.learn(peer, height),
+                Response::Blocks(heights) => self.received_range(peer, number, heights),
+                Response::Block(block) => self.received_block(peer, number, block, now),
+            },
+            Input::Command(command) => self.command(command, now),
+        }
+        self.progress(now);
+    }
+
+    fn handle_timeout(&mut self, now: Time) {
+        let late = |range: &Range| range.pending.is_some_and(|(_, deadline)| deadline <= now);
+        let slow: Vec<Peer> = self.ranges.values().filter(|range| late(range)).map(|range| range.peer).collect();
+        self.ranges.retain(|_, range| !late(range));
+        for peer in slow {
+            self.outputs.push_back(Output::Penalize(peer, Penalty::slight("a range that did not come in time")));
+        }
+        self.ask_blocks(now);
+        self.announce(now);
+        self.progress(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output<Self>> {
+        self.outputs.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Time> {
+        let ranges = self.ranges.values().filter_map(|range| range.pending.map(|(_, deadline)| deadline)).min();
+        let fetches = self.fetches.values().map(|fetch| fetch.deadline).min();
+        let patience = self.fetch_from().filter(|_| !self.catching_up);
+        let status = (!self.peers.is_empty()).then_some(self.status_at);
+        [ranges, fetches, patience, self.announce_at, status].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,90 @@
+//! What nodes ask each other about decided heights.
+
+use conclave_ledger::{
+    block::{Block, Decided},
+    hash::BlockHash,
+    proof::Proof,
+    signed::Height,
+};
+use serde::{Deserialize, Serialize};
+
+/// Most bytes of a request.
+pub const MAX_REQUEST_BYTES: usize = 4 << 10;
+
+/// Most heights in one response.
+pub const MAX_HEIGHTS: u32 = 256;
+
+/// Bytes after which a response takes no further height; the last one may make it longer.
+pub const RESPONSE_BYTES: usize = 4 << 20;
+
+/// Most bytes of a response: a full one and the largest block.
+pub const MAX_RESPONSE_BYTES: usize = RESPONSE_BYTES + (72 << 20);
+
+/// A decided height with its proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvedHeight {
+    /// The record.
+    pub decided: Decided,
+    /// The proof.
+    pub proof: Proof,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// The sender's last decided height; answered by the receiver's.
+    Status {
+        /// The height.
+        height: Height,
+    },
+    /// Decided heights with their proofs, ascending.
+    Blocks {
+        /// The first.
+        from: Height,
+        /// How many at most.
+        limit: u32,
+    },
+    /// One block, of a height that is being decided or was.
+    Block {
+        /// Its height.
+        height: Height,
+        /// Its hash.
+        hash: BlockHash,
+    },
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Response {
+    /// To `Status`.
+    Status {
+        /// The height.
+        height: Height,
+    },
+    /// To `Blocks`.
+    Blocks(Vec<ProvedHeight>),
+    /// To `Block`.
+    Block(Option<Box<Block>>),
+}
+
+/// A request or a response with the number that pairs them; the number is not on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A request.
+    Request {
+        /// Chosen by the side that sends it, or by the driver for one that came in.
+        number: u64,
+        /// What is asked.
+        request: Request,
+    },
+    /// A response.
+    Response {
+        /// Number of the request.
+        number: u64,
+        /// What is answered.
+        response: Response,
+    },
+}
