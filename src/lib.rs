@@ -1,1 +1,17 @@
-//! The node.
+//! The node: everything with files, environment and wall clock, around the pure crates.
+//!
+//! - [`node`]: the running node. [`storage`]: its disks. [`config`], [`keys`], [`genesis_file`]: its files.
+//! - [`api`]: HTTP for local programs. [`client`]: the other end of it.
+//! - [`archive`]: exports, and their verification without a node. [`preflib`]: elections from PrefLib.
+//! - [`cli`]: the command line.
+
+pub mod api;
+pub mod archive;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod genesis_file;
+pub mod keys;
+pub mod node;
+pub mod preflib;
+pub mod storage;

@@ -240,6 +240,11 @@ impl Node {
         self.effects.pop_front()
     }
 
+    /// The validator key of this node.
+    pub fn validator(&self) -> Option<PublicKey> {
+        self.validator_key()
+    }
+
     /// The chain at its tip.
     pub fn chain(&self) -> &Chain {
         &self.chain

@@ -1,0 +1,112 @@
+//! Decided heights and their proofs.
+
+use super::Answer;
+use crate::api::{
+    App, MAX_BLOCKS_PAGE,
+    extract::{ApiPath, ApiQuery},
+    lookup::{self, Names},
+    problem::Problem,
+    types::{BlockInfo, BlockSummary, Blocks, ProofInfo},
+};
+use axum::{Json, extract::State};
+use conclave_ledger::{block::Decided, signed::Height};
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::IntoParams;
+
+/// Heights in a page unless asked otherwise.
+const DEFAULT_PAGE: usize = 20;
+
+/// Which heights to list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::api) struct Page {
+    /// The newest height to list (default: the last decided one).
+    from: Option<u64>,
+    /// How many at most, up to 100 (default 20).
+    limit: Option<usize>,
+}
+
+/// Decided heights, newest first.
+#[utoipa::path(get, path = "/v1/blocks", tag = "blocks", params(Page), responses(
+    (status = 200, body = Blocks),
+    (status = "default", body = Problem, content_type = "application/problem+json"),
+))]
+pub(in crate::api) async fn list(
+    State(app): State<Arc<App>>,
+    ApiQuery(page): ApiQuery<Page>,
+) -> Answer<Blocks> {
+    let limit = page_size(page.limit, DEFAULT_PAGE, MAX_BLOCKS_PAGE)?;
+    let blocks = lookup::newest_first(&app, page.from, limit, summary).await?;
+    let next = blocks.last().and_then(|oldest| oldest.height.checked_sub(1)).filter(|next| *next > 0);
+    Ok(Json(Blocks { blocks, next }))
+}
+
+/// The size of a page that was asked for.
+pub(super) fn page_size(asked: Option<usize>, default: usize, most: usize) -> Result<usize, Problem> {
+    let limit = asked.unwrap_or(default);
+    if (1..=most).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Problem::bad_request(format!("`limit` is 1 to {most}, found {limit}")))
+}
+
+fn summary(decided: &Decided, names: &Names) -> BlockSummary {
+    BlockSummary {
+        height: decided.height(),
+        hash: decided.hash(),
+        kind: lookup::kind(decided),
+        leader: lookup::leader(decided, names),
+        timestamp: decided.block().map(|block| block.header.timestamp),
+        transactions: decided.block().map_or(0, |block| block.transactions.len()),
+    }
+}
+
+/// A decided height: its record, with the ids of its transactions and its proof.
+#[utoipa::path(get, path = "/v1/blocks/{height}", tag = "blocks",
+    params(("height" = u64, Path, description = "The height, from 1.")),
+    responses(
+        (status = 200, body = BlockInfo),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "Not decided."),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(in crate::api) async fn block(
+    State(app): State<Arc<App>>,
+    ApiPath(height): ApiPath<Height>,
+) -> Answer<BlockInfo> {
+    let record = lookup::decided(&app, height).await?;
+    let info = lookup::blocking(move || {
+        let (leader, proof) = (record.leader(), record.proof_info());
+        let record = Arc::unwrap_or_clone(record.decided);
+        let transactions = record.block().map_or(&[][..], |block| &block.transactions);
+        let transactions = transactions.iter().map(|transaction| transaction.id()).collect();
+        BlockInfo { height, hash: record.hash(), leader, transactions, record, proof }
+    });
+    Ok(Json(info.await?))
+}
+
+/// Why a height is decided as it is: the signatures, and whose they are.
+#[utoipa::path(get, path = "/v1/blocks/{height}/proof", tag = "blocks",
+    params(("height" = u64, Path, description = "The height, from 1.")),
+    responses(
+        (status = 200, body = ProofInfo),
+        (status = 404, body = Problem, content_type = "application/problem+json",
+            description = "Not decided, or the proof has not reached this node yet."),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(in crate::api) async fn proof(
+    State(app): State<Arc<App>>,
+    ApiPath(height): ApiPath<Height>,
+) -> Answer<ProofInfo> {
+    let record = lookup::decided(&app, height).await?;
+    let proof = lookup::blocking(move || record.proof_info()).await?;
+    proof.map(Json).ok_or_else(|| proof_not_known(height))
+}
+
+/// The problem that a decided height's proof has not come yet.
+pub(super) fn proof_not_known(height: Height) -> Problem {
+    let detail =
+        format!("height {height} is decided, but its proof has not reached this node yet: ask again later");
+    Problem::not_found(detail).with_rule("block/proof-not-known")
+}

@@ -1,0 +1,106 @@
+//! What happens on a node, as its event stream tells it.
+
+use super::{NamedKey, Peer, RecordKind, schema};
+use conclave_ledger::{hash::Hash, signed::Value};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Something that happened on the node. `event` is also the name of the server-sent event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A height was opened.
+    Opened {
+        /// The height.
+        height: u64,
+        /// Its leader.
+        leader: NamedKey,
+    },
+    /// This node signed a vote.
+    Voted {
+        /// The height.
+        height: u64,
+        /// What for.
+        #[schema(value_type = schema::Value)]
+        value: Value,
+    },
+    /// A height was decided and is on this node's disk.
+    Decided {
+        /// The height.
+        height: u64,
+        /// Hash of its record.
+        #[schema(value_type = schema::Hex32)]
+        hash: Hash,
+        /// Block or skip.
+        kind: RecordKind,
+        /// The block's leader; absent for a skip.
+        leader: Option<NamedKey>,
+        /// The block's timestamp; absent for a skip.
+        timestamp: Option<u64>,
+        /// Number of transactions.
+        transactions: usize,
+        /// From opening to decision on this node, in microseconds; absent if it came by sync.
+        micros: Option<u64>,
+    },
+    /// Decided heights from this one on were undone: a certificate outranks a decision without one.
+    RolledBack {
+        /// The height.
+        height: u64,
+    },
+    /// A height cannot close: too few validators are reachable.
+    Halted {
+        /// The height.
+        height: u64,
+        /// Validators reachable, this one counted.
+        reachable: usize,
+        /// How many are needed.
+        quorum: usize,
+    },
+    /// A peer finished its handshake.
+    PeerConnected {
+        /// The peer.
+        peer: Peer,
+    },
+    /// A peer is gone.
+    PeerLost {
+        /// Its peer id.
+        peer_id: String,
+    },
+    /// A peer was blamed for something.
+    PeerPenalized {
+        /// Its peer id.
+        peer_id: String,
+        /// What for.
+        reason: String,
+    },
+    /// The node is catching up.
+    CatchingUp {
+        /// Where it is.
+        height: u64,
+        /// Where it is going.
+        target: u64,
+    },
+    /// This subscriber reads too slowly and missed that many events.
+    Missed {
+        /// How many.
+        count: u64,
+    },
+}
+
+impl Event {
+    /// The name of the server-sent event.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "opened",
+            Self::Voted { .. } => "voted",
+            Self::Decided { .. } => "decided",
+            Self::RolledBack { .. } => "rolled-back",
+            Self::Halted { .. } => "halted",
+            Self::PeerConnected { .. } => "peer-connected",
+            Self::PeerLost { .. } => "peer-lost",
+            Self::PeerPenalized { .. } => "peer-penalized",
+            Self::CatchingUp { .. } => "catching-up",
+            Self::Missed { .. } => "missed",
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `conclave genesis`: the file that defines a network.
+
+use super::{
+    failure::{Failure, Outcome},
+    output::{date, now_ms},
+    session::Session,
+};
+use crate::genesis_file;
+use clap::{Parser, Subcommand};
+use conclave_ledger::{
+    genesis::{Engine, FORMAT, Genesis as File, Limits},
+    keys::PublicKey,
+    validators::{FaultBound, Validator},
+};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Makes and checks the file that defines a network
+#[derive(Parser)]
+#[command(
+    after_help = "Example:\n  conclave genesis new --name lunch --validator anna=<key> --validator ben=<key> -o genesis.toml"
+)]
+pub(crate) struct Genesis {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes a genesis file
+    #[command(
+        after_help = "Example:\n  conclave genesis new --name lunch --validator anna=$(conclave key show anna.key) -o genesis.toml"
+    )]
+    New {
+        /// Name of the network
+        #[arg(long)]
+        name: String,
+        /// A validator: its name and public key; give it once for each, first leader first
+        #[arg(long = "validator", value_name = "NAME=KEY", required = true, value_parser = validator)]
+        validators: Vec<Validator>,
+        /// How many may be faulty: third, half, all-but-one, or a number
+        #[arg(long, default_value = "third", value_parser = fault_bound)]
+        faulty: FaultBound,
+        /// Δ, in milliseconds: bounds how long a message takes between two honest nodes
+        #[arg(long, default_value_t = 500, value_name = "MILLISECONDS")]
+        delta_ms: u64,
+        /// Let heights finish only at the end of their last window, as in the textbook
+        #[arg(long)]
+        textbook: bool,
+        /// The file (default: genesis.toml in the home)
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Checks a genesis file
+    #[command(after_help = "Example:\n  conclave genesis check genesis.toml")]
+    Check {
+        /// The file (default: genesis.toml in the home)
+        file: Option<PathBuf>,
+    },
+    /// Shows what a genesis file says
+    #[command(after_help = "Example:\n  conclave genesis show genesis.toml")]
+    Show {
+        /// The file (default: genesis.toml in the home)
+        file: Option<PathBuf>,
+    },
+    /// Prints the network id of a genesis file
+    #[command(after_help = "Example:\n  conclave genesis id genesis.toml")]
+    Id {
+        /// The file (default: genesis.toml in the home)
+        file: Option<PathBuf>,
+    },
+}
+
+/// A genesis file as JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    network: String,
+    quorum: usize,
+    faulty: usize,
+    genesis: &'a File,
+}
+
+impl Genesis {
+    /// Runs the command.
+    pub(crate) fn run(self, session: &Session) -> Outcome {
+        let file = |file: Option<PathBuf>| file.unwrap_or_else(|| session.home.join("genesis.toml"));
+        match self.command {
+            Command::New { name, validators, faulty, delta_ms, textbook, out } => {
+                let genesis = new(name, validators, faulty, delta_ms, !textbook);
+                let path = file(out);
+                write(&path, &genesis)?;
+                show(session, &genesis, |id| format!("made {}\nnetwork id {id}", path.display()))
+            }
+            Command::Check { file: path } => {
+                let path = file(path);
+                let genesis = genesis_file::read(&path)?;
+                show(session, &genesis, |id| format!("{} is in order\nnetwork id {id}", path.display()))
+            }
+            Command::Show { file: path } => {
+                let genesis = genesis_file::read(&file(path))?;
+                show(session, &genesis, |_| describe(&genesis))
+            }
+            Command::Id { file: path } => {
+                let genesis = genesis_file::read(&file(path))?;
+                show(session, &genesis, |id| id)
+            }
+        }
+    }
+}
+
+/// A genesis with the defaults for all that is not said.
+pub(crate) fn new(
+    name: String,
+    validators: Vec<Validator>,
+    faulty: FaultBound,
+    delta_ms: u64,
+    fast: bool,
+) -> File {
+    File {
+        format: FORMAT,
+        name,
+        engine: Engine::DolevStrong,
+        fast,
+        faulty,
+        delta_ms,
+        created_ms: now_ms(),
+        stamp_bits: 16,
+        limits: Limits::default(),
+        validators,
+        senders: Vec::new(),
+        records: Vec::new(),
+    }
+}
+
+/// Checks a genesis and writes its file, making the folder if need be.
+pub(crate) fn write(path: &Path, genesis: &File) -> Outcome {
+    genesis.check().map_err(|error| Failure::new(format!("this network cannot be: {error}")))?;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    Ok(genesis_file::write(path, genesis)?)
+}
+
+fn show(session: &Session, genesis: &File, text: impl FnOnce(String) -> String) -> Outcome {
+    let set = genesis.validator_set();
+    let network = genesis.network_id().to_string();
+    let shown = Shown { network: network.clone(), quorum: set.quorum(), faulty: set.faulty(), genesis };
+    session.output.show(&shown, |_| text(network))
+}
+
+fn describe(genesis: &File) -> String {
+    let set = genesis.validator_set();
+    let mut text = format!(
+        "network     {}\nid          {}\ncreated     {}\nΔ           {} ms\nvalidators  {}, of which {} may be faulty; {} decide\n",
+        genesis.name,
+        genesis.network_id(),
+        date(genesis.created_ms),
+        genesis.delta_ms,
+        set.len(),
+        set.faulty(),
+        set.quorum(),
+    );
+    for validator in &genesis.validators {
+        text.push_str(&format!("  {}  {}\n", validator.key, validator.name));
+    }
+    text
+}
+
+fn validator(text: &str) -> Result<Validator, String> {
+    let (name, key) =
+        text.split_once('=').ok_or("expected NAME=KEY, with the key that `conclave key show` prints")?;
+    let key: PublicKey = key.parse().map_err(|error| format!("the key of {name}: {error}"))?;
+    Ok(Validator { name: name.into(), key })
+}
+
+/// `third`, `half`, `all-but-one`, or a number.
+pub(crate) fn fault_bound(text: &str) -> Result<FaultBound, String> {
+    match text {
+        "third" => Ok(FaultBound::Third),
+        "half" => Ok(FaultBound::Half),
+        "all-but-one" => Ok(FaultBound::AllButOne),
+        number => number
+            .parse()
+            .map(FaultBound::Exactly)
+            .map_err(|_| "expected third, half, all-but-one or a number of validators".into()),
+    }
+}

@@ -1,0 +1,52 @@
+//! Log lines on standard error: levels by filter, as text or as JSON.
+
+use super::failure::{Failure, Outcome};
+use crate::config::{LogConfig, LogFormat};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// The filter that `-v` and `-q` ask for: `None` if neither is given.
+pub(crate) fn filter_of(verbose: u8, quiet: u8) -> Option<&'static str> {
+    match i16::from(verbose) - i16::from(quiet) {
+        0 => None,
+        1 => Some("info,conclave=debug"),
+        2 => Some("debug,conclave=trace"),
+        3.. => Some("trace"),
+        -1 => Some("warn"),
+        -2 => Some("error"),
+        _ => Some("off"),
+    }
+}
+
+/// Sends log lines to standard error from now on.
+///
+/// # Errors
+/// When the filter is none.
+pub(crate) fn start(config: &LogConfig) -> Outcome {
+    let filter = EnvFilter::try_new(&config.filter).map_err(|error| {
+        Failure::new(format!("the log filter {:?} cannot be read: {error}", config.filter))
+            .advise("Write levels as in RUST_LOG, for example \"info,conclave=debug\".")
+    })?;
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = match config.format {
+        LogFormat::Text => registry.with(lines).try_init(),
+        LogFormat::Json => registry.with(lines.json()).try_init(),
+    };
+    Ok(started?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_raise_and_lower_the_level() {
+        assert_eq!(filter_of(0, 0), None);
+        assert_eq!(filter_of(2, 2), None);
+        for number in 1..5 {
+            for filter in [filter_of(number, 0), filter_of(0, number)].into_iter().flatten() {
+                assert!(EnvFilter::try_new(filter).is_ok(), "{filter}");
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `conclave run`: a node, until it is told to stop.
+
+use super::{
+    failure::{Context, Outcome},
+    key::PassphraseFlag,
+    logging,
+    session::Session,
+};
+use crate::{
+    config::{ApiLayer, Layer, LogLayer, NetworkLayer, NodeConfig},
+    node,
+};
+use clap::Parser;
+use libp2p::Multiaddr;
+use std::{io::Read, net::SocketAddr, path::PathBuf};
+
+/// Runs a node until it is told to stop (Ctrl-C or SIGTERM)
+#[derive(Parser)]
+#[command(after_help = "Example:\n  conclave --home ./anna run --peer /ip4/192.0.2.7/tcp/7700/p2p/12D3KooW…")]
+pub(crate) struct Run {
+    /// Genesis file [default: genesis.toml in the home]
+    #[arg(long, value_name = "FILE")]
+    genesis: Option<PathBuf>,
+    /// Node key file [default: keys/node.key in the home]
+    #[arg(long, value_name = "FILE")]
+    node_key: Option<PathBuf>,
+    /// Validator key file [default: keys/validator.key in the home, if there is one]
+    #[arg(long, value_name = "FILE")]
+    validator_key: Option<PathBuf>,
+    /// Multiaddr to listen on; may be given several times [default: TCP and QUIC on port 7700]
+    #[arg(long, value_name = "MULTIADDR")]
+    listen: Vec<Multiaddr>,
+    /// Multiaddr of a node to connect to; may be given several times
+    #[arg(long = "peer", value_name = "MULTIADDR")]
+    peers: Vec<Multiaddr>,
+    /// Address of the HTTP API [default: 127.0.0.1:7780]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    api_listen: Option<SocketAddr>,
+    /// File whose first line is the token that requests to the API must carry
+    #[arg(long, value_name = "FILE")]
+    api_token_file: Option<PathBuf>,
+    /// Name, besides loopback, under which the API may be asked; may be given several times
+    #[arg(long = "api-hostname", value_name = "NAME")]
+    api_hostnames: Vec<String>,
+    /// What to log, as in RUST_LOG
+    #[arg(long, value_name = "LEVELS")]
+    log: Option<String>,
+    #[command(flatten)]
+    passphrase: PassphraseFlag,
+    /// Stop when standard input ends, so that the node does not outlive who started it
+    #[arg(long, hide = true)]
+    stop_with_stdin: bool,
+}
+
+impl Run {
+    /// Runs the command.
+    pub(crate) async fn run(self, session: &Session) -> Outcome {
+        let config = self.config(session)?;
+        logging::start(&config.log)?;
+        if self.stop_with_stdin {
+            std::thread::spawn(stop_at_end_of_input);
+        }
+        node::run(config).await.context(|| format!("the node in {} has stopped", session.home.display()))
+    }
+
+    fn config(&self, session: &Session) -> Outcome<NodeConfig> {
+        let some = |list: &[Multiaddr]| (!list.is_empty()).then(|| list.to_vec());
+        let quietness = logging::filter_of(session.verbose, session.quiet).map(String::from);
+        let flags = Layer {
+            genesis: self.genesis.clone(),
+            node_key: self.node_key.clone(),
+            validator_key: self.validator_key.clone(),
+            network: NetworkLayer { listen: some(&self.listen), peers: some(&self.peers) },
+            api: ApiLayer {
+                listen: self.api_listen,
+                token: None,
+                token_file: self.api_token_file.clone(),
+                hostnames: (!self.api_hostnames.is_empty()).then(|| self.api_hostnames.clone()),
+            },
+            log: LogLayer { filter: self.log.clone().or(quietness), format: session.log_format },
+        };
+        let mut config = NodeConfig::load(&session.home, flags)?;
+        config.passphrases = self.passphrase.source();
+        Ok(config)
+    }
+}
+
+/// Asks this process to stop, as a supervisor would, once nobody holds the other end of standard input any more.
+fn stop_at_end_of_input() {
+    let mut input = std::io::stdin().lock();
+    let mut buffer = [0; 64];
+    while matches!(input.read(&mut buffer), Ok(1..)) {}
+    // This process exists, so it can be signalled.
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
+}

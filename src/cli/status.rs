@@ -1,0 +1,129 @@
+//! `conclave status`, `peers` and `validators`: what a node says of itself and of whom it sees.
+
+use super::{
+    failure::Outcome,
+    output::{date, table},
+    session::Session,
+};
+use crate::api::types::{NamedKey, Status};
+use clap::Parser;
+
+/// Shows where the node stands
+#[derive(Parser)]
+#[command(after_help = "Example:\n  conclave --home conclave-net/node-2 status")]
+pub(crate) struct ShowStatus {}
+
+/// Shows the node's connected peers
+#[derive(Parser)]
+#[command(after_help = "Example:\n  conclave --api http://127.0.0.1:7780 peers")]
+pub(crate) struct ShowPeers {}
+
+/// Shows who decides the next height
+#[derive(Parser)]
+#[command(after_help = "Example:\n  conclave validators --output json")]
+pub(crate) struct ShowValidators {}
+
+impl ShowStatus {
+    /// Runs the command.
+    pub(crate) async fn run(self, session: &Session) -> Outcome {
+        session.output.show(&session.client()?.status().await?, describe)
+    }
+}
+
+impl ShowPeers {
+    /// Runs the command.
+    pub(crate) async fn run(self, session: &Session) -> Outcome {
+        session.output.show(&session.client()?.peers().await?, |answer| {
+            let rows: Vec<Vec<String>> = answer
+                .peers
+                .iter()
+                .map(|peer| {
+                    let name = peer.validator.as_ref().map_or_else(|| "observer".into(), called);
+                    let (id, address) = (peer.peer_id.clone(), peer.address.clone());
+                    vec![name, peer.height.to_string(), peer.version.clone(), id, address]
+                })
+                .collect();
+            table(&["WHO", "HEIGHT", "VERSION", "PEER ID", "ADDRESS"], &rows)
+        })
+    }
+}
+
+impl ShowValidators {
+    /// Runs the command.
+    pub(crate) async fn run(self, session: &Session) -> Outcome {
+        session.output.show(&session.client()?.validators().await?, |answer| {
+            let rows: Vec<Vec<String>> = answer
+                .validators
+                .iter()
+                .map(|validator| {
+                    let states = [
+                        ("leads", validator.leader),
+                        ("connected", validator.connected),
+                        ("passed over", validator.absent),
+                        ("suspended", validator.suspended),
+                    ];
+                    let states: Vec<&str> =
+                        states.iter().filter(|(_, is)| *is).map(|(state, _)| *state).collect();
+                    let (index, name) = (validator.index.to_string(), validator.name.clone());
+                    vec![index, name, validator.key.to_string(), states.join(", ")]
+                })
+                .collect();
+            let members = answer.validators.len();
+            let head = format!(
+                "height {}: {} of {members} decide, {} may be faulty\n",
+                answer.height, answer.quorum, answer.faulty
+            );
+            head + &table(&["NO", "NAME", "PUBLIC KEY", "STATE"], &rows)
+        })
+    }
+}
+
+/// A validator's name, or the beginning of its key.
+pub(crate) fn called(who: &NamedKey) -> String {
+    who.name.clone().unwrap_or_else(|| format!("{}…", &who.key.to_string()[..8]))
+}
+
+/// In a word or two, whether the node takes part.
+pub(crate) fn state_of(status: &Status) -> String {
+    if status.failed.is_some() {
+        "failed".into()
+    } else if let Some(target) = status.catching_up_to {
+        format!("catching up to {target}")
+    } else if let Some(height) = status.halted {
+        format!("halted at {height}: no quorum")
+    } else if let Some(reason) = &status.not_ready {
+        format!("not ready: {reason}")
+    } else {
+        "ready".into()
+    }
+}
+
+fn describe(status: &Status) -> String {
+    let who = match &status.validator {
+        Some(validator) => format!("validator {}", called(validator)),
+        None => "observer".into(),
+    };
+    let mut text = format!(
+        "network   {} ({})\nnode      {who}, {}\nstate     {}\nheight    {}, last block {} of {}\nleader    {}\n\
+         peers     {}; {} validators reachable, {} decide\nwaiting   {} transactions\n",
+        status.network_name,
+        status.network,
+        status.peer_id,
+        state_of(status),
+        status.height,
+        status.block_height,
+        date(status.timestamp),
+        called(&status.leader),
+        status.peers,
+        status.validators_reachable,
+        status.quorum,
+        status.pool.transactions,
+    );
+    for address in &status.listen {
+        text.push_str(&format!("listens   {address}\n"));
+    }
+    if let Some(reason) = &status.failed {
+        text.push_str(&format!("failed    {reason}\n"));
+    }
+    text
+}

@@ -1,0 +1,108 @@
+//! The variables of the environment that configure a node.
+//!
+//! | variable | field | form |
+//! |---|---|---|
+//! | `CONCLAVE_GENESIS` | `genesis` | path |
+//! | `CONCLAVE_NODE_KEY` | `node_key` | path |
+//! | `CONCLAVE_VALIDATOR_KEY` | `validator_key` | path |
+//! | `CONCLAVE_LISTEN` | `network.listen` | multiaddrs, separated by commas |
+//! | `CONCLAVE_PEERS` | `network.peers` | multiaddrs, separated by commas |
+//! | `CONCLAVE_API_LISTEN` | `api.listen` | address:port |
+//! | `CONCLAVE_API_TOKEN` | | the token itself |
+//! | `CONCLAVE_API_TOKEN_FILE` | `api.token_file` | path |
+//! | `CONCLAVE_API_HOSTNAMES` | `api.hostnames` | names, separated by commas |
+//! | `CONCLAVE_LOG` | `log.filter` | as in `RUST_LOG` |
+//! | `CONCLAVE_LOG_FORMAT` | `log.format` | `text` or `json` |
+//!
+//! An empty variable says nothing. (`CONCLAVE_HOME`, `CONCLAVE_API` and `CONCLAVE_PASSPHRASE` are not part of a
+//! node's configuration: see the command line.)
+
+use super::{ApiLayer, ConfigError, Layer, LogFormat, LogLayer, MIN_TOKEN_BYTES, NetworkLayer, Token};
+use clap::ValueEnum;
+use std::{path::PathBuf, str::FromStr};
+
+/// Reads the variables through `lookup`.
+///
+/// # Errors
+/// With the variable and what is wrong with it.
+pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Layer, ConfigError> {
+    let text = |name: &'static str| lookup(name).filter(|value| !value.is_empty());
+    let path = |name| text(name).map(PathBuf::from);
+    let format =
+        |text: String| LogFormat::from_str(&text, false).map_err(|_| format!("{text:?}: text or json"));
+    let token = |text: String| {
+        Token::new(text).ok_or_else(|| format!("a token has at least {MIN_TOKEN_BYTES} printable characters"))
+    };
+    Ok(Layer {
+        genesis: path("CONCLAVE_GENESIS"),
+        node_key: path("CONCLAVE_NODE_KEY"),
+        validator_key: path("CONCLAVE_VALIDATOR_KEY"),
+        network: NetworkLayer {
+            listen: parsed("CONCLAVE_LISTEN", text("CONCLAVE_LISTEN"), list)?,
+            peers: parsed("CONCLAVE_PEERS", text("CONCLAVE_PEERS"), list)?,
+        },
+        api: ApiLayer {
+            listen: parsed("CONCLAVE_API_LISTEN", text("CONCLAVE_API_LISTEN"), one)?,
+            token: parsed("CONCLAVE_API_TOKEN", text("CONCLAVE_API_TOKEN"), token)?,
+            token_file: path("CONCLAVE_API_TOKEN_FILE"),
+            hostnames: parsed("CONCLAVE_API_HOSTNAMES", text("CONCLAVE_API_HOSTNAMES"), list)?,
+        },
+        log: LogLayer {
+            filter: text("CONCLAVE_LOG"),
+            format: parsed("CONCLAVE_LOG_FORMAT", text("CONCLAVE_LOG_FORMAT"), format)?,
+        },
+    })
+}
+
+fn parsed<T>(
+    name: &'static str,
+    text: Option<String>,
+    parse: impl FnOnce(String) -> Result<T, String>,
+) -> Result<Option<T>, ConfigError> {
+    text.map(parse).transpose().map_err(|reason| ConfigError::Environment { name, reason })
+}
+
+fn one<T: FromStr<Err: std::fmt::Display>>(text: String) -> Result<T, String> {
+    text.parse().map_err(|error| format!("{text:?}: {error}"))
+}
+
+fn list<T: FromStr<Err: std::fmt::Display>>(text: String) -> Result<Vec<T>, String> {
+    text.split(',').map(|item| one(item.trim().to_owned())).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn from(pairs: &[(&str, &str)]) -> Result<Layer, ConfigError> {
+        read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn variables_are_read_and_empty_ones_say_nothing() {
+        assert_eq!(from(&[("CONCLAVE_GENESIS", ""), ("CONCLAVE_LISTEN", "")]).unwrap(), Layer::default());
+        let layer = from(&[
+            ("CONCLAVE_PEERS", "/ip4/127.0.0.1/tcp/1, /ip4/127.0.0.1/tcp/2"),
+            ("CONCLAVE_API_LISTEN", "127.0.0.1:5"),
+            ("CONCLAVE_LOG_FORMAT", "json"),
+        ])
+        .unwrap();
+        assert_eq!(layer.network.peers.unwrap().len(), 2);
+        assert_eq!(layer.api.listen.unwrap().port(), 5);
+        assert_eq!(layer.log.format, Some(LogFormat::Json));
+    }
+
+    #[test]
+    fn errors_name_the_variable() {
+        for (name, value) in [
+            ("CONCLAVE_LISTEN", "/ip4/127.0.0.1/tcp/1,nowhere"),
+            ("CONCLAVE_API_LISTEN", "7780"),
+            ("CONCLAVE_API_TOKEN", "short"),
+            ("CONCLAVE_LOG_FORMAT", "xml"),
+        ] {
+            let error = from(&[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! The loop around the logic: inputs from the swarm, the disks, the API and the clock; effects carried out in order.
+//!
+//! **Behind the log.** An effect that follows an `Append` takes place once that record is on disk. Effects wait in
+//! `held` with the sequence that they wait for. Blocks' bodies alone are sent at once: they bind nobody.
+
+use super::{
+    NodeError,
+    handle::{Handle, NodeEvent, NodeStatus, NodeView, Outcome, PeerInfo, Request},
+    metrics::Metrics,
+    network::{self, Network},
+    persistence::{DiskEvent, Persistence},
+};
+use crate::{
+    config::NodeConfig,
+    storage::{WalEvent, WriterEvent},
+};
+use conclave_ledger::{
+    block::Decided,
+    codec,
+    hash::{BlockHash, TransactionId},
+    pool::PoolError,
+    signed::Height,
+};
+use conclave_protocol::{
+    handshake::Command,
+    node::{Clock, Effect, Input, Node, Notice},
+    sync::{self, ProvedHeight},
+    time::Time,
+};
+use futures::StreamExt;
+use libp2p::Multiaddr;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot},
+};
+
+/// Requests that are taken at once before the swarm has its turn again.
+const REQUESTS_AT_ONCE: usize = 256;
+
+/// Most callers that wait for transactions.
+const MAX_WAITING: usize = 65_536;
+
+/// Longest time in which a leaving node waits for its peers.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Both clocks now.
+pub(super) fn clock(start: Instant) -> Clock {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Clock { time: network::time_at(start, Instant::now()), unix_ms: since_1970.as_millis() as u64 }
+}
+
+/// The loop and its state.
+pub(super) struct Driver {
+    node: Node,
+    network: Network,
+    persistence: Persistence,
+    metrics: Metrics,
+    handle: Handle,
+    start: Instant,
+    peers: Vec<Multiaddr>,
+    status: NodeStatus,
+    connected: Vec<PeerInfo>,
+    /// Effects and the sequence of the log that they wait for.
+    held: VecDeque<(u64, Effect)>,
+    tickets: BTreeMap<u64, oneshot::Sender<Vec<Result<TransactionId, PoolError>>>>,
+    next_ticket: u64,
+    waiting: BTreeMap<TransactionId, Vec<oneshot::Sender<Outcome>>>,
+    found: (mpsc::UnboundedSender<Input>, mpsc::UnboundedReceiver<Input>),
+    failed: Option<NodeError>,
+    leaving_until: Option<Instant>,
+    has_left: bool,
+}
+
+impl Driver {
+    pub(super) fn new(
+        node: Node,
+        network: Network,
+        persistence: Persistence,
+        metrics: Metrics,
+        handle: Handle,
+        start: Instant,
+        config: &NodeConfig,
+    ) -> Self {
+        let status = NodeStatus {
+            peer_id: network.swarm.local_peer_id().to_base58(),
+            validator: node.validator(),
+            ..NodeStatus::default()
+        };
+        Self {
+            node,
+            network,
+            persistence,
+            metrics,
+            handle,
+            start,
+            peers: config.peers.clone(),
+            status,
+            connected: Vec::new(),
+            held: VecDeque::new(),
+            tickets: BTreeMap::new(),
+            next_ticket: 0,
+            waiting: BTreeMap::new(),
+            found: mpsc::unbounded_channel(),
+            failed: None,
+            leaving_until: None,
+            has_left: false,
+        }
+    }
+
+    /// Runs until the node has left, or must not go on.
+    pub(super) async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        mut disk: mpsc::UnboundedReceiver<DiskEvent>,
+    ) -> Result<(), NodeError> {
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(NodeError::Signals)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(NodeError::Signals)?;
+        let mut stopping = self.handle.stopping.subscribe();
+        self.metrics.height.set(self.node.chain().tip().height as i64);
+        for address in std::mem::take(&mut self.peers) {
+            let peer = network::peer_in(&address).and_then(|id| network::peer_of(&id));
+            self.input(Input::Handshake(Command::AddAddress { peer, address: address.to_string() }));
+        }
+        self.carry_out();
+        let mut batch = Vec::with_capacity(REQUESTS_AT_ONCE);
+        while self.failed.is_none() && !self.is_gone() {
+            let deadline = self.deadline();
+            let timer = tokio::time::sleep_until(deadline.into());
+            tokio::select! {
+                event = self.network.swarm.select_next_some() => {
+                    let inputs = self.network.translate(event);
+                    inputs.into_iter().for_each(|input| self.input(input));
+                }
+                Some(event) = disk.recv() => {
+                    self.disk(event);
+                    while let Ok(event) = disk.try_recv() {
+                        self.disk(event);
+                    }
+                }
+                count = requests.recv_many(&mut batch, REQUESTS_AT_ONCE), if !self.persistence.is_congested() => {
+                    debug_assert!(count > 0, "the driver holds a handle, so the queue is never closed");
+                    batch.drain(..).for_each(|request| self.request(request));
+                }
+                Some(input) = self.found.1.recv() => self.input(input),
+                () = timer => self.timeout(),
+                _ = interrupt.recv() => self.leave(),
+                _ = terminate.recv() => self.leave(),
+                Ok(()) = stopping.changed() => self.leave(),
+            }
+            self.carry_out();
+        }
+        self.persistence.close();
+        tracing::info!(height = self.node.chain().tip().height, "the node has stopped");
+        self.failed.map_or(Ok(()), Err)
+    }
+
+    fn is_gone(&self) -> bool {
+        self.has_left || self.leaving_until.is_some_and(|until| until <= Instant::now())
+    }
+
+    fn leave(&mut self) {
+        if self.leaving_until.is_none() {
+            tracing::info!("leaving");
+            self.leaving_until = Some(Instant::now() + LEAVE_TIMEOUT);
+            self.input(Input::Handshake(Command::Leave));
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let machine = self.node.poll_timeout().map(|Time(micros)| self.start + Duration::from_micros(micros));
+        let far = Instant::now() + Duration::from_secs(3600);
+        let due = [machine, self.network.next_closing(), self.leaving_until];
+        due.into_iter().flatten().min().map_or(far, |due| due.min(far))
+    }
+
+    fn timeout(&mut self) {
+        self.network.close_due();
+        let clock = clock(self.start);
+        if self.node.poll_timeout().is_some_and(|due| due <= clock.time) {
+            self.node.handle_timeout(clock);
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.node.handle(input, clock(self.start));
+    }
+
+    fn disk(&mut self, event: DiskEvent) {
+        match event {
+            DiskEvent::Wal(WalEvent::Synced { ticket, .. }) => {
+                self.metrics.log_syncs.inc();
+                self.persistence.synced(ticket);
+                while let Some((_, effect)) =
+                    self.held.pop_front_if(|(sequence, _)| self.persistence.is_synced(*sequence))
+                {
+                    self.take_place(effect);
+                }
+            }
+            DiskEvent::Wal(WalEvent::Failed(error)) => {
+                self.failed = Some(NodeError::LogFailed(error.to_string()));
+            }
+            DiskEvent::Writer(WriterEvent::Committed { height, wal_sequence }) => {
+                self.persistence.committed(height, wal_sequence);
+            }
+            DiskEvent::Writer(WriterEvent::Failed(error)) => {
+                self.failed = Some(NodeError::DatabaseFailed(error.to_string()));
+            }
+        }
+    }
+
+    /// Takes the logic's effects, in order: what follows an unsynced record waits.
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.node.poll_effect() {
+            match effect {
+                Effect::Append(record) => {
+                    if let Err(error) = self.persistence.append(&record) {
+                        self.failed = Some(error);
+                    }
+                }
+                effect @ Effect::Send { bulk: true, .. } => self.take_place(effect),
+                effect if self.held.is_empty() && self.persistence.is_synced(self.persistence.appended()) => {
+                    self.take_place(effect);
+                }
+                effect => self.held.push_back((self.persistence.appended(), effect)),
+            }
+        }
+    }
+
+    fn take_place(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send { channel, ref bytes, .. } => {
+                self.metrics.sent(channel, bytes.len());
+                self.to_network(effect);
+            }
+            Effect::Lookup { token, request } => self.look_up(token, request),
+            Effect::Submitted { ticket, verdicts } => {
+                if let Some(reply) = self.tickets.remove(&ticket) {
+                    // The caller may have gone meanwhile.
+                    let _ = reply.send(verdicts);
+                }
+            }
+            Effect::Dropped(dropped) => {
+                for (id, reason) in dropped {
+                    self.answer(&id, &Outcome::Dropped(reason));
+                }
+            }
+            Effect::Decided { decided, applied, proof, micros } => {
+                self.persistence.decided(&decided, &applied, &proof);
+                self.status.halted = None;
+                let transactions = applied.transactions.len();
+                self.metrics.decided(applied.height, transactions, decided.block().is_some(), micros);
+                if !self.waiting.is_empty() {
+                    for (id, index) in applied.transactions.iter().zip(0..) {
+                        let outcome = Outcome::Decided { height: applied.height, block: applied.hash, index };
+                        self.answer(id, &outcome);
+                    }
+                }
+                tracing::debug!(height = applied.height, transactions, micros, "decided");
+                self.publish(NodeEvent::Decided { decided, applied, micros });
+            }
+            Effect::Proved { height, proof } => {
+                self.persistence.proved(height, &proof);
+            }
+            Effect::RolledBack { height, changes } => {
+                self.persistence.rolled_back(height, changes, &self.handle.database);
+                tracing::error!(height, "going back: a certificate contradicts what was decided without one");
+                self.publish(NodeEvent::RolledBack { height });
+            }
+            Effect::Tell(notice) => self.notice(notice),
+            Effect::Append(_) => {}
+            effect => self.to_network(effect),
+        }
+    }
+
+    fn to_network(&mut self, effect: Effect) {
+        let inputs = self.network.carry_out(effect);
+        inputs.into_iter().for_each(|input| self.input(input));
+    }
+
+    fn answer(&mut self, id: &TransactionId, outcome: &Outcome) {
+        for reply in self.waiting.remove(id).into_iter().flatten() {
+            // The caller may have gone meanwhile.
+            let _ = reply.send(outcome.clone());
+        }
+    }
+
+    fn publish(&self, event: NodeEvent) {
+        // Nobody may be listening.
+        let _ = self.handle.events.send(event);
+    }
+
+    // --- Requests --------------------------------------------------------------------------------------------
+
+    fn request(&mut self, request: Request) {
+        match request {
+            Request::Read(query) => {
+                self.status.listen = self.listen_addresses();
+                query(&NodeView {
+                    chain: self.node.chain(),
+                    pool: self.node.pool(),
+                    peers: &self.connected,
+                    status: &self.status,
+                    recent: &self.persistence.recent,
+                });
+            }
+            Request::Submit { transactions, reply } => {
+                self.next_ticket += 1;
+                self.tickets.insert(self.next_ticket, reply);
+                self.input(Input::Submit { ticket: self.next_ticket, transactions });
+                self.metrics.pool_transactions.set(self.node.pool().len() as i64);
+                self.metrics.pool_bytes.set(self.node.pool().bytes() as i64);
+            }
+            Request::Wait { id, reply } => self.wait(id, reply),
+        }
+    }
+
+    fn listen_addresses(&self) -> Vec<String> {
+        let id = *self.network.swarm.local_peer_id();
+        let with_id = |address: &Multiaddr| address.clone().with_p2p(id).unwrap_or_else(|address| address).to_string();
+        self.network.swarm.listeners().map(with_id).collect()
+    }
+
+    fn wait(&mut self, id: TransactionId, reply: oneshot::Sender<Outcome>) {
+        let known = self.find_recent(&id).or_else(|| self.find_stored(&id));
+        match known {
+            Some(outcome) => drop(reply.send(outcome)),
+            None if self.waiting.len() < MAX_WAITING => self.waiting.entry(id).or_default().push(reply),
+            None => drop(reply),
+        }
+    }
+
+    fn find_recent(&self, id: &TransactionId) -> Option<Outcome> {
+        self.persistence.recent.iter().rev().find_map(|(height, recent)| {
+            let block = recent.decided.block()?;
+            let index = block.transactions.iter().position(|transaction| transaction.id() == *id)?;
+            Some(Outcome::Decided { height: *height, block: block.hash(), index: index as u32 })
+        })
+    }
+
+    fn find_stored(&self, id: &TransactionId) -> Option<Outcome> {
+        let snapshot = self.handle.database.snapshot().ok()?;
+        let location = snapshot.location(&id.0).ok()??;
+        let record: Decided = codec::decode(&snapshot.block(location.height).ok()??, usize::MAX).ok()?;
+        let (height, index) = (location.height, location.position);
+        Some(Outcome::Decided { height, block: record.hash(), index })
+    }
+
+    /// Finds what a peer asks for, away from the loop.
+    fn look_up(&mut self, token: u64, request: sync::Request) {
+        let (recent, database) = (self.persistence.recent.clone(), self.handle.database.clone());
+        let found = self.found.0.clone();
+        tokio::task::spawn_blocking(move || {
+            let read = |height: Height| -> Option<ProvedHeight> {
+                if let Some(recent) = recent.get(&height) {
+                    let proof = recent.proof.clone()?;
+                    return Some(ProvedHeight { decided: recent.decided.as_ref().clone(), proof });
+                }
+                let snapshot = database.snapshot().ok()?;
+                let decided = codec::decode(&snapshot.block(height).ok()??, usize::MAX).ok()?;
+                let proof = codec::decode(&snapshot.proof(height).ok()??, usize::MAX).ok()?;
+                Some(ProvedHeight { decided, proof })
+            };
+            let response = respond(request, read);
+            // Without a receiver the node is stopping.
+            let _ = found.send(Input::Found { token, response });
+        });
+    }
+
+    // --- Notices ---------------------------------------------------------------------------------------------
+
+    fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Opened { height, leader } => self.publish(NodeEvent::Opened { height, leader }),
+            Notice::Voted { height, value } => self.publish(NodeEvent::Voted { height, value }),
+            Notice::Halted { height, closing, quorum } => {
+                tracing::warn!(height, closing, quorum, "the height cannot close: too few validators are reachable");
+                self.status.halted = Some(height);
+                self.metrics.halted.set(1);
+                self.publish(NodeEvent::Halted { height, closing, quorum });
+            }
+            Notice::PeerConnected { peer, validator, height, version } => {
+                let Some(id) = network::id_of(&peer) else { return };
+                let set = self.node.chain().validators();
+                let member = validator.and_then(|key| set.get(set.index_of(&key)?));
+                let info = PeerInfo {
+                    peer_id: id.to_base58(),
+                    validator: member.map(|member| member.validator.key),
+                    name: member.map(|member| member.validator.name.clone()),
+                    height,
+                    version,
+                    address: self.network.address_of(&id),
+                };
+                tracing::info!(peer = info.peer_id, name = info.name, height, "a peer is connected");
+                self.connected.retain(|known| known.peer_id != info.peer_id);
+                self.connected.push(info.clone());
+                self.metrics.peers.set(self.connected.len() as i64);
+                self.publish(NodeEvent::PeerConnected(info));
+            }
+            Notice::PeerLost(peer) => {
+                let peer_id = network::text_of(&peer);
+                tracing::info!(peer = peer_id, "a peer is gone");
+                self.connected.retain(|known| known.peer_id != peer_id);
+                self.metrics.peers.set(self.connected.len() as i64);
+                self.publish(NodeEvent::PeerLost { peer_id });
+            }
+            Notice::PeerRefused { peer, reason, by_us } => {
+                self.metrics.refusals.inc_by(u64::from(by_us));
+                let peer = network::text_of(&peer);
+                if by_us {
+                    tracing::warn!(peer, reason, "refused a peer");
+                } else {
+                    tracing::warn!(peer, reason, "a peer refused this node");
+                }
+            }
+            Notice::PeerPenalized { peer, reason } => {
+                let peer_id = network::text_of(&peer);
+                self.metrics.penalties.inc();
+                tracing::warn!(peer = peer_id, reason, "a peer is blamed");
+                self.publish(NodeEvent::PeerPenalized { peer_id, reason });
+            }
+            Notice::AddressSilent(address) => {
+                tracing::warn!(address, "nobody answers there; it is tried slowly from now on");
+            }
+            Notice::CatchingUp { height, target } => {
+                tracing::info!(height, target, "catching up");
+                self.status.catching_up_to = Some(target);
+                self.publish(NodeEvent::CatchingUp { height, target });
+            }
+            Notice::CaughtUp(height) => {
+                if self.status.catching_up_to.take().is_some() {
+                    tracing::info!(height, "at the tip");
+                }
+            }
+            Notice::Misbehaved { validator, height } => {
+                tracing::error!(%validator, height, "a validator signed against itself; the evidence is submitted");
+            }
+            Notice::Failed(reason) => {
+                tracing::error!(reason, "this node no longer takes part");
+                self.status.failed = Some(reason);
+            }
+            Notice::Left => self.has_left = true,
+        }
+    }
+}
+
+/// The answer to a request of a peer, within the bounds of a response.
+fn respond(request: sync::Request, read: impl Fn(Height) -> Option<ProvedHeight>) -> sync::Response {
+    match request {
+        sync::Request::Status { height } => sync::Response::Status { height },
+        sync::Request::Blocks { from, limit } => {
+            let (mut heights, mut bytes) = (Vec::new(), 0);
+            for height in (from..).take(limit.min(sync::MAX_HEIGHTS) as usize) {
+                let Some(proved) = read(height).filter(|_| bytes < sync::RESPONSE_BYTES) else { break };
+                bytes += codec::encode(&proved).len();
+                heights.push(proved);
+            }
+            sync::Response::Blocks(heights)
+        }
+        sync::Request::Block { height, hash } => {
+            let is_it = |block: &conclave_ledger::block::Block, hash: BlockHash| block.hash() == hash;
+            let block = read(height).and_then(|proved| proved.decided.block().cloned());
+            sync::Response::Block(block.filter(|block| is_it(block, hash)).map(Box::new))
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What Prometheus is told.
+
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+/// Buckets of the time from opening a height to its decision, in seconds.
+const DECISION_BUCKETS: [f64; 13] =
+    [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 2.0, 10.0];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+/// The node's own metrics; libp2p adds its own to the same registry.
+#[derive(Clone)]
+pub(super) struct Metrics {
+    pub(super) height: Gauge,
+    pub(super) pool_transactions: Gauge,
+    pub(super) pool_bytes: Gauge,
+    pub(super) peers: Gauge,
+    pub(super) halted: Gauge,
+    heights: Family<Kind, Counter>,
+    pub(super) transactions: Counter,
+    pub(super) decision_seconds: Histogram,
+    pub(super) log_syncs: Counter,
+    pub(super) penalties: Counter,
+    pub(super) refusals: Counter,
+    sent: Family<Kind, Counter>,
+    sent_bytes: Family<Kind, Counter>,
+}
+
+impl Metrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            height: Gauge::default(),
+            pool_transactions: Gauge::default(),
+            pool_bytes: Gauge::default(),
+            peers: Gauge::default(),
+            halted: Gauge::default(),
+            heights: Family::default(),
+            transactions: Counter::default(),
+            decision_seconds: Histogram::new(DECISION_BUCKETS),
+            log_syncs: Counter::default(),
+            penalties: Counter::default(),
+            refusals: Counter::default(),
+            sent: Family::default(),
+            sent_bytes: Family::default(),
+        };
+        let registry = registry.sub_registry_with_prefix("conclave");
+        registry.register("height", "Last decided height", metrics.height.clone());
+        registry.register("pool_transactions", "Transactions waiting", metrics.pool_transactions.clone());
+        registry.register("pool_bytes", "Canonical bytes of the transactions waiting", metrics.pool_bytes.clone());
+        registry.register("peers", "Peers whose handshake is done", metrics.peers.clone());
+        registry.register("halted", "1 while the open height cannot close for want of a quorum", metrics.halted.clone());
+        registry.register("decided_heights", "Decided heights by kind: block or skip", metrics.heights.clone());
+        registry.register("decided_transactions", "Transactions in decided blocks", metrics.transactions.clone());
+        registry.register(
+            "decision_seconds",
+            "Time from opening a height to its decision on this node",
+            metrics.decision_seconds.clone(),
+        );
+        registry.register("log_syncs", "Syncs of the write-ahead log", metrics.log_syncs.clone());
+        registry.register("penalties", "Offences of peers", metrics.penalties.clone());
+        registry.register("refused_handshakes", "Handshakes refused by this node", metrics.refusals.clone());
+        registry.register("sent_frames", "Frames sent by channel", metrics.sent.clone());
+        registry.register("sent_frame_bytes", "Bytes of frames sent by channel", metrics.sent_bytes.clone());
+        metrics
+    }
+
+    pub(super) fn decided(&self, height: u64, transactions: usize, is_block: bool, micros: Option<u64>) {
+        self.height.set(height as i64);
+        self.halted.set(0);
+        self.heights.get_or_create(&Kind { kind: if is_block { "block" } else { "skip" } }).inc();
+        self.transactions.inc_by(transactions as u64);
+        if let Some(micros) = micros {
+            self.decision_seconds.observe(micros as f64 / 1e6);
+        }
+    }
+
+    pub(super) fn sent(&self, channel: conclave_protocol::node::Channel, bytes: usize) {
+        let kind = match channel {
+            conclave_protocol::node::Channel::Consensus => "consensus",
+            conclave_protocol::node::Channel::Transactions => "transactions",
+        };
+        self.sent.get_or_create(&Kind { kind }).inc();
+        self.sent_bytes.get_or_create(&Kind { kind }).inc_by(bytes as u64);
+    }
+}

@@ -1,0 +1,183 @@
+//! The running node: libp2p, disk, clocks and signals around the logic of the protocol crate.
+//!
+//! - `driver.rs`: the loop that feeds the logic and carries out its effects, in order, behind the log.
+//! - `network.rs`: the swarm's side of it. `persistence.rs`: the log's and the database's.
+//! - [`handle`]: how the rest of the process talks to it. `metrics.rs`: what Prometheus is told.
+
+mod driver;
+pub mod handle;
+mod metrics;
+mod network;
+mod persistence;
+
+use crate::{
+    api,
+    config::{ConfigError, NodeConfig},
+    genesis_file, keys,
+    storage::{DatabaseError, StoreError, WalQueueError},
+};
+use conclave_behaviours::SwarmError;
+use conclave_protocol::{
+    node::{self as logic, RestoreError},
+    peer::Peer,
+};
+use handle::Handle;
+use prometheus_client::registry::Registry;
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+use tokio::{net::TcpListener, sync::{broadcast, mpsc, watch}};
+
+/// Why a node does not start, or has stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The genesis file.
+    #[error(transparent)]
+    Genesis(#[from] crate::config::located::FileError),
+    /// A key file.
+    #[error(transparent)]
+    Key(#[from] keys::KeyError),
+    /// The home.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] WalQueueError),
+    /// The log failed while the node ran.
+    #[error("the write-ahead log cannot be written, so the node stops before it says anything that is not on disk: {0}")]
+    LogFailed(String),
+    /// The database failed while the node ran.
+    #[error("the database cannot be written, so the node stops; nothing that was acknowledged is lost: {0}")]
+    DatabaseFailed(String),
+    /// What is on disk does not fit together.
+    #[error("{}: {reason}; restore the home from a backup, or begin in a fresh one and let the node catch up", .path.display())]
+    Damaged {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Log and database do not fit each other.
+    #[error("{}: {error}; restore the home from a backup, or begin in a fresh one and let the node catch up", .home.display())]
+    Restore {
+        /// The home.
+        home: PathBuf,
+        /// What is wrong.
+        error: RestoreError,
+    },
+    /// The transports.
+    #[error(transparent)]
+    Swarm(#[from] SwarmError),
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address}: {reason}; give another with --listen")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The API's address.
+    #[error("cannot listen on {address} for the API: {source}; give another with --api-listen")]
+    ApiListen {
+        /// The address.
+        address: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The API's configuration.
+    #[error(transparent)]
+    Api(#[from] api::ServeError),
+    /// A thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+    /// Signals.
+    #[error("cannot wait for signals: {0}")]
+    Signals(std::io::Error),
+    /// The system gives no randomness.
+    #[error("the system gives no randomness: {0}")]
+    Randomness(getrandom::Error),
+}
+
+/// Runs a node until SIGINT, SIGTERM or [`Handle::stop`], or until it must not go on.
+///
+/// # Errors
+/// Why it did not start or had to stop.
+pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
+    let genesis = Arc::new(genesis_file::read(&config.genesis)?);
+    let node_key = keys::load(&config.node_key, &config.passphrases)?;
+    let validator_key = config.validator_key.as_ref().map(|path| keys::load(path, &config.passphrases)).transpose()?;
+    let identity = keys::node_identity(&node_key);
+    let peer_id = identity.public().to_peer_id();
+    let mut opened = persistence::open(&config.home, genesis.clone())?;
+
+    let mut registry = Registry::default();
+    let version = concat!("conclave/", env!("CARGO_PKG_VERSION"));
+    let network = opened.restored.chain.network();
+    let behaviour = conclave_behaviours::Config::new(network.to_string()[..16].to_owned(), version.to_owned());
+    let swarm = conclave_behaviours::build_swarm(identity, &behaviour, &mut registry)?;
+    let metrics = metrics::Metrics::register(&mut registry);
+    let mut network_side = network::Network::new(swarm);
+    network_side.listen(&config.listen)?;
+    let api_listener = TcpListener::bind(config.api.listen)
+        .await
+        .map_err(|source| NodeError::ApiListen { address: config.api.listen.to_string(), source })?;
+
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(NodeError::Randomness)?;
+    let is_validator = validator_key.is_some();
+    let logic_config = logic::Config {
+        peer: Peer::from_bytes(&peer_id.to_bytes()).expect("an Ed25519 peer id has 38 bytes"),
+        node_key,
+        validator_key: validator_key.clone(),
+        restarted: opened.used,
+        version: version.to_owned(),
+        addresses: Vec::new(),
+        pool: Default::default(),
+        seed,
+    };
+    let start = Instant::now();
+    let clock = driver::clock(start);
+    let chain = conclave_ledger::chain::Chain::new(genesis);
+    let empty = logic::Restored { chain, proofs: Default::default(), log: Vec::new() };
+    let restored = std::mem::replace(&mut opened.restored, empty);
+    let node = logic::Node::new(logic_config, restored, clock)
+        .map_err(|error| NodeError::Restore { home: config.home.clone(), error })?;
+
+    let (requests, request_queue) = mpsc::channel(handle::REQUEST_QUEUE);
+    let (events, _) = broadcast::channel(handle::EVENT_QUEUE);
+    let (stopping, _) = watch::channel(false);
+    let handle = Handle { requests, events, database: opened.database.clone(), stopping };
+    let (disk_sender, disk_events) = mpsc::unbounded_channel();
+    let persistence = persistence::Persistence::start(opened, &disk_sender)?;
+
+    let api_config = api::ApiConfig {
+        listen: config.api.listen,
+        token: config.api.token.as_ref().map(|token| token.as_str().to_owned()),
+        hostnames: config.api.hostnames.clone(),
+    };
+    let api_address = api_listener.local_addr().map_err(|source| NodeError::ApiListen {
+        address: config.api.listen.to_string(),
+        source,
+    })?;
+    let api = tokio::spawn(api::serve(api_listener, handle.clone(), api_config, Arc::new(Mutex::new(registry))));
+    tracing::info!(
+        peer = %peer_id, %network, height = node.chain().tip().height, api = %api_address, is_validator,
+        "the node is up"
+    );
+    let driver = driver::Driver::new(node, network_side, persistence, metrics, handle.clone(), start, &config);
+    let result = driver.run(request_queue, disk_events).await;
+    handle.stop();
+    match api.await {
+        Ok(served) => result.and(served.map_err(NodeError::from)),
+        // A panic there has been printed; the node's own result says more.
+        Err(_) => result,
+    }
+}

@@ -1,0 +1,299 @@
+//! Between the swarm and the node's logic: identifiers, connections, frames, requests.
+
+use super::NodeError;
+use conclave_behaviours::{Behaviour, BehaviourEvent, channel, exchange};
+use conclave_protocol::{
+    handshake::{Command, Direction},
+    node::{Channel, Effect, Input, Protocol},
+    peer::Peer,
+    time::Time,
+};
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    multiaddr::Protocol as Part,
+    request_response::{self, InboundRequestId, OutboundRequestId},
+    swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+/// How long a connection that is refused stays open for the answer to get there.
+const CLOSING_GRACE: Duration = Duration::from_millis(100);
+
+/// Requests of peers that wait for the logic's answer; more are dropped, and their peers time out.
+const MAX_UNANSWERED: usize = 4096;
+
+/// A peer in the form of the machines.
+pub(super) fn peer_of(id: &PeerId) -> Option<Peer> {
+    Peer::from_bytes(&id.to_bytes()).ok()
+}
+
+/// A peer in the form of libp2p.
+pub(super) fn id_of(peer: &Peer) -> Option<PeerId> {
+    PeerId::from_bytes(peer.as_bytes()).ok()
+}
+
+/// A peer for people.
+pub(super) fn text_of(peer: &Peer) -> String {
+    id_of(peer).map_or_else(|| format!("{peer:?}"), |id| id.to_base58())
+}
+
+/// The peer id at the end of a multiaddr.
+pub(super) fn peer_in(address: &Multiaddr) -> Option<PeerId> {
+    address.iter().find_map(|part| match part {
+        Part::P2p(id) => Some(id),
+        _ => None,
+    })
+}
+
+/// The swarm and what is needed to translate for it.
+pub(super) struct Network {
+    pub(super) swarm: Swarm<Behaviour>,
+    inbound: BTreeMap<u64, (InboundRequestId, exchange::ResponseChannel)>,
+    inbound_numbers: u64,
+    outbound: BTreeMap<(Protocol, OutboundRequestId), u64>,
+    connections: BTreeMap<u64, ConnectionId>,
+    connection_numbers: BTreeMap<ConnectionId, u64>,
+    /// Addresses being dialled, by the connection that may come of it.
+    dials: BTreeMap<ConnectionId, String>,
+    closing: VecDeque<(Instant, ConnectionId)>,
+    /// Remote addresses of peers, for people.
+    addresses: BTreeMap<PeerId, String>,
+    next_connection: u64,
+}
+
+impl Network {
+    pub(super) fn new(swarm: Swarm<Behaviour>) -> Self {
+        Self {
+            swarm,
+            inbound: BTreeMap::new(),
+            inbound_numbers: 0,
+            outbound: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            connection_numbers: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            closing: VecDeque::new(),
+            addresses: BTreeMap::new(),
+            next_connection: 0,
+        }
+    }
+
+    pub(super) fn listen(&mut self, addresses: &[Multiaddr]) -> Result<(), NodeError> {
+        for address in addresses {
+            self.swarm
+                .listen_on(address.clone())
+                .map_err(|error| NodeError::Listen { address: address.to_string(), reason: error.to_string() })?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn address_of(&self, id: &PeerId) -> String {
+        self.addresses.get(id).cloned().unwrap_or_default()
+    }
+
+    /// What an event of the swarm means to the logic.
+    pub(super) fn translate(&mut self, event: SwarmEvent<BehaviourEvent>) -> Vec<Input> {
+        match event {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.established(peer_id, connection_id, endpoint.is_dialer(), endpoint.get_remote_address())
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
+                if num_established == 0 {
+                    self.addresses.remove(&peer_id);
+                }
+                let number = self.connection_numbers.remove(&connection_id);
+                let closed = number.zip(peer_of(&peer_id)).map(|(connection, peer)| {
+                    self.connections.remove(&connection);
+                    Input::Handshake(Command::ConnectionClosed { peer, connection })
+                });
+                closed.into_iter().collect()
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                let address = self.dials.remove(&connection_id);
+                if let Some(address) = &address {
+                    tracing::debug!(address, %error, "dial failed");
+                }
+                address.map(|address| Input::Handshake(Command::DialFailed { address })).into_iter().collect()
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                tracing::info!(%address, "listening");
+                Vec::new()
+            }
+            SwarmEvent::Behaviour(event) => self.behaviour(event),
+            _ => Vec::new(),
+        }
+    }
+
+    fn established(
+        &mut self,
+        id: PeerId,
+        connection_id: ConnectionId,
+        is_dialer: bool,
+        remote: &Multiaddr,
+    ) -> Vec<Input> {
+        let Some(peer) = peer_of(&id) else { return Vec::new() };
+        self.next_connection += 1;
+        let connection = self.next_connection;
+        self.connections.insert(connection, connection_id);
+        self.connection_numbers.insert(connection_id, connection);
+        self.addresses.insert(id, remote.to_string());
+        let direction = if is_dialer { Direction::Dialled } else { Direction::Accepted };
+        let address = self.dials.remove(&connection_id);
+        vec![Input::Handshake(Command::ConnectionEstablished { peer, connection, direction, address })]
+    }
+
+    fn behaviour(&mut self, event: BehaviourEvent) -> Vec<Input> {
+        match event {
+            BehaviourEvent::Consensus(event) => channel_input(Channel::Consensus, event),
+            BehaviourEvent::Transactions(event) => channel_input(Channel::Transactions, event),
+            BehaviourEvent::Handshake(event) => self.exchange(Protocol::Handshake, event),
+            BehaviourEvent::Sync(event) => self.exchange(Protocol::Sync, event),
+            _ => Vec::new(),
+        }
+    }
+
+    fn exchange(&mut self, protocol: Protocol, event: exchange::Event) -> Vec<Input> {
+        use request_response::{Event, Message};
+        let input = match event {
+            Event::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
+                if self.inbound.len() >= MAX_UNANSWERED {
+                    return Vec::new();
+                }
+                self.inbound_numbers += 1;
+                let number = self.inbound_numbers;
+                self.inbound.insert(number, (request_id, channel));
+                peer_of(&peer).map(|peer| Input::Request { peer, protocol, number, bytes: request })
+            }
+            Event::Message { peer, message: Message::Response { request_id, response }, .. } => {
+                let number = self.outbound.remove(&(protocol, request_id));
+                let answered = number.zip(peer_of(&peer));
+                answered.map(|(number, peer)| Input::Response { peer, protocol, number, bytes: response })
+            }
+            Event::OutboundFailure { peer, request_id, error, .. } => {
+                tracing::debug!(%peer, %error, ?protocol, "a request failed");
+                let number = self.outbound.remove(&(protocol, request_id));
+                let failed = number.zip(peer_of(&peer));
+                failed.map(|(number, peer)| Input::RequestFailed { peer, protocol, number })
+            }
+            Event::InboundFailure { peer, request_id, error, .. } => {
+                self.inbound.retain(|_, (id, _)| *id != request_id);
+                let too_long = matches!(&error, request_response::InboundFailure::Io(error)
+                    if error.kind() == std::io::ErrorKind::InvalidData);
+                let oversized = || format!("a {protocol:?} request that is too long: {error}");
+                peer_of(&peer).filter(|_| too_long).map(|peer| Input::Malformed(peer, oversized()))
+            }
+            Event::ResponseSent { .. } => None,
+        };
+        input.into_iter().collect()
+    }
+
+    /// Carries out what concerns the network; anything else is none of its business.
+    pub(super) fn carry_out(&mut self, effect: Effect) -> Vec<Input> {
+        match effect {
+            Effect::Dial(address) => return self.dial(address),
+            Effect::CloseConnection { peer, connection, reason, at_once } => {
+                tracing::debug!(peer = text_of(&peer), reason, "closing a connection");
+                if let Some(id) = self.connections.get(&connection).copied() {
+                    if at_once {
+                        self.swarm.close_connection(id);
+                    } else {
+                        self.closing.push_back((Instant::now() + CLOSING_GRACE, id));
+                    }
+                }
+            }
+            Effect::OpenChannels(peer) => {
+                id_of(&peer).into_iter().for_each(|id| self.swarm.behaviour_mut().open_channels(id));
+            }
+            Effect::CloseChannels(peer) => {
+                id_of(&peer).into_iter().for_each(|id| self.swarm.behaviour_mut().close_channels(id));
+            }
+            Effect::Send { peer, channel, bulk, bytes } => self.send(&peer, channel, bulk, bytes),
+            Effect::Request { peer, protocol, number, bytes } => {
+                if let Some(id) = id_of(&peer) {
+                    let request = self.exchange_of(protocol).send_request(&id, bytes);
+                    self.outbound.insert((protocol, request), number);
+                }
+            }
+            Effect::Respond { protocol, number, bytes, .. } => {
+                if let Some((_, channel)) = self.inbound.remove(&number) {
+                    // The peer may have gone meanwhile.
+                    let _ = self.exchange_of(protocol).send_response(channel, bytes);
+                }
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn exchange_of(&mut self, protocol: Protocol) -> &mut exchange::Behaviour {
+        let behaviour = self.swarm.behaviour_mut();
+        match protocol {
+            Protocol::Handshake => &mut behaviour.handshake,
+            Protocol::Sync => &mut behaviour.sync,
+        }
+    }
+
+    fn send(&mut self, peer: &Peer, channel: Channel, bulk: bool, bytes: std::sync::Arc<[u8]>) {
+        let Some(id) = id_of(peer) else { return };
+        let behaviour = self.swarm.behaviour_mut();
+        let sent = match channel {
+            Channel::Consensus => behaviour.consensus.send(id, bytes, bulk),
+            Channel::Transactions => behaviour.transactions.send(id, bytes, bulk),
+        };
+        if let Err(error) = sent {
+            tracing::debug!(peer = %id, ?channel, %error, "a frame is not sent");
+        }
+    }
+
+    fn dial(&mut self, address: String) -> Vec<Input> {
+        let failed = |address| vec![Input::Handshake(Command::DialFailed { address })];
+        let Ok(multiaddr) = address.parse::<Multiaddr>() else { return failed(address) };
+        let options = DialOpts::from(multiaddr);
+        self.dials.insert(options.connection_id(), address);
+        let connection = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => Vec::new(),
+            Err(error) => {
+                if !matches!(error, DialError::DialPeerConditionFalse(_)) {
+                    tracing::debug!(%error, "cannot dial");
+                }
+                self.dials.remove(&connection).map_or_else(Vec::new, failed)
+            }
+        }
+    }
+
+    /// When [`Network::close_due`] wants to be called.
+    pub(super) fn next_closing(&self) -> Option<Instant> {
+        self.closing.front().map(|(at, _)| *at)
+    }
+
+    /// Closes what was given a moment.
+    pub(super) fn close_due(&mut self) {
+        let now = Instant::now();
+        while let Some((_, id)) = self.closing.pop_front_if(|(at, _)| *at <= now) {
+            self.swarm.close_connection(id);
+        }
+    }
+}
+
+fn channel_input(channel: Channel, event: channel::Event) -> Vec<Input> {
+    let input = match event {
+        channel::Event::Opened { peer } => peer_of(&peer).map(|peer| Input::ChannelOpened(peer, channel)),
+        channel::Event::Closed { peer } => peer_of(&peer).map(|peer| Input::ChannelClosed(peer, channel)),
+        channel::Event::Received { peer, frame } => {
+            peer_of(&peer).map(|peer| Input::Frame(peer, channel, frame))
+        }
+        channel::Event::Malformed { peer, error } => {
+            let what = format!("a malformed frame on the {channel:?} channel: {error}");
+            peer_of(&peer).map(|peer| Input::Malformed(peer, what))
+        }
+    };
+    input.into_iter().collect()
+}
+
+/// The moment of the machines' clock at `instant`.
+pub(super) fn time_at(start: Instant, instant: Instant) -> Time {
+    Time::after_start(instant.saturating_duration_since(start))
+}

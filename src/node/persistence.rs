@@ -1,0 +1,252 @@
+//! The node's two disks: the log that everything waits for, and the database that follows.
+
+use super::{NodeError, handle::RecentHeight};
+use crate::storage::{Batch, Database, DirectoryLock, Store, TransactionLocation, Wal, WalEvent, WalThread, Writer, WriterEvent};
+use conclave_ledger::{
+    block::Decided,
+    chain::{Applied, Chain},
+    codec,
+    genesis::Genesis,
+    proof::Proof,
+    signed::Height,
+    state::Changes,
+};
+use conclave_protocol::node::{LogRecord, Restored};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::Path,
+    sync::Arc,
+};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Batches that wait for the database before the node waits too.
+const MAX_BACKLOG: usize = 4096;
+
+/// What the disks report. Bounded by what was appended and submitted.
+#[derive(Debug)]
+pub(super) enum DiskEvent {
+    /// The log.
+    Wal(WalEvent),
+    /// The database.
+    Writer(WriterEvent),
+}
+
+/// A home as it was found.
+pub(super) struct OpenedHome {
+    pub(super) database: Arc<Database>,
+    pub(super) restored: Restored,
+    /// Whether the home has been in use before.
+    pub(super) used: bool,
+    wal: Wal,
+    lock: DirectoryLock,
+}
+
+/// Opens a home and reads back what it holds.
+pub(super) fn open(home: &Path, genesis: Arc<Genesis>) -> Result<OpenedHome, NodeError> {
+    let network = genesis.network_id().0;
+    let Store { wal, replay, database, lock } = Store::open(home, network)?;
+    for cut in &replay.cuts {
+        tracing::warn!(?cut, "the log ended in a write that a crash interrupted; nothing that was acknowledged is lost");
+    }
+    let snapshot = database.snapshot()?;
+    let height = snapshot.last_height()?.unwrap_or(0);
+    let used = height > 0 || !replay.records.is_empty();
+    let chain = if height == 0 {
+        Chain::new(genesis)
+    } else {
+        let mut entries = Vec::new();
+        snapshot.for_each_state(|key, value| entries.push((key.to_vec(), value.to_vec())))?;
+        let chain = Chain::restore(genesis, entries);
+        chain.map_err(|error| NodeError::Damaged { path: database.path().to_owned(), reason: error.to_string() })?
+    };
+    if chain.tip().height != height {
+        let reason = format!("its state is that of height {}, its blocks go to {height}", chain.tip().height);
+        return Err(NodeError::Damaged { path: database.path().to_owned(), reason });
+    }
+    let mut proofs = BTreeMap::new();
+    for (height, _) in chain.unproven() {
+        if let Some(bytes) = snapshot.proof(height)? {
+            let proof: Proof = codec::decode(&bytes, usize::MAX).map_err(|error| NodeError::Damaged {
+                path: database.path().to_owned(),
+                reason: format!("the proof of height {height}: {error}"),
+            })?;
+            proofs.insert(height, proof);
+        }
+    }
+    let covered = snapshot.wal_sequence()?;
+    let mut log = Vec::new();
+    for record in replay.records {
+        let decoded = LogRecord::decode(&record.payload).map_err(|error| NodeError::Damaged {
+            path: home.join("wal"),
+            reason: format!("record {}: {error}", record.sequence),
+        })?;
+        // What the database covers is done; what this validator signed is never forgotten.
+        if record.sequence > covered || matches!(decoded, LogRecord::Signed(_)) {
+            log.push(decoded);
+        }
+    }
+    let database = Arc::new(database);
+    Ok(OpenedHome { database, restored: Restored { chain, proofs, log }, used, wal, lock })
+}
+
+/// The two threads, and what is on its way to them.
+pub(super) struct Persistence {
+    wal: Option<WalThread>,
+    writer: Option<Writer>,
+    /// Sequence of the last record handed to the log.
+    appended: u64,
+    /// Sequence of the last record that is durable.
+    synced: u64,
+    backlog: VecDeque<Batch>,
+    /// Sequences of the records of decided heights whose effect has not taken place yet.
+    decisions: VecDeque<(Height, u64)>,
+    /// Last height handed to the database.
+    tip: Height,
+    /// Heights that are in the log but not in the database yet.
+    pub(super) recent: BTreeMap<Height, RecentHeight>,
+    _lock: DirectoryLock,
+}
+
+impl Persistence {
+    /// Starts the threads of an opened home.
+    pub(super) fn start(opened: OpenedHome, events: &UnboundedSender<DiskEvent>) -> Result<Self, NodeError> {
+        let OpenedHome { database, wal, lock, .. } = opened;
+        let tip = database.snapshot()?.last_height()?.unwrap_or(0);
+        let appended = wal.last_sequence();
+        let (wal_events, writer_events) = (events.clone(), events.clone());
+        // A receiver that is gone means that the node is stopping.
+        let wal = WalThread::spawn(wal, move |event| drop(wal_events.send(DiskEvent::Wal(event))));
+        let database = database.as_ref().clone();
+        let writer = Writer::spawn(database, move |event| drop(writer_events.send(DiskEvent::Writer(event))));
+        Ok(Self {
+            wal: Some(wal.map_err(NodeError::Thread)?),
+            writer: Some(writer.map_err(NodeError::Thread)?),
+            appended,
+            synced: appended,
+            backlog: VecDeque::new(),
+            decisions: VecDeque::new(),
+            tip,
+            recent: BTreeMap::new(),
+            _lock: lock,
+        })
+    }
+
+    /// Hands a record to the log; returns its sequence.
+    pub(super) fn append(&mut self, record: &LogRecord) -> Result<u64, NodeError> {
+        let sequence = self.appended + 1;
+        if let Some(wal) = &self.wal {
+            wal.append(record.encode(), sequence)?;
+        }
+        self.appended = sequence;
+        if let LogRecord::Decided { height, .. } = record {
+            self.decisions.push_back((*height, sequence));
+        }
+        Ok(sequence)
+    }
+
+    /// Sequence of the last record handed to the log.
+    pub(super) fn appended(&self) -> u64 {
+        self.appended
+    }
+
+    /// Whether everything handed to the log up to `sequence` is durable.
+    pub(super) fn is_synced(&self, sequence: u64) -> bool {
+        sequence <= self.synced
+    }
+
+    /// The log's report that everything up to `sequence` is durable.
+    pub(super) fn synced(&mut self, sequence: u64) {
+        self.synced = sequence.max(self.synced);
+    }
+
+    /// A decided height whose record in the log is durable.
+    pub(super) fn decided(&mut self, decided: &Arc<Decided>, applied: &Applied, proof: &Option<Proof>) {
+        let height = applied.height;
+        // One that was replayed from the log covers nothing new: its records are kept for the next start.
+        let record = self.decisions.pop_front_if(|(decided, _)| *decided == height);
+        let sequence = record.map_or(0, |(_, sequence)| sequence);
+        self.tip = height;
+        self.recent.insert(height, RecentHeight { decided: decided.clone(), proof: proof.clone() });
+        let locations = applied.transactions.iter().zip(0..);
+        let batch = Batch {
+            blocks: vec![(height, codec::encode(decided.as_ref()))],
+            proofs: proof.iter().map(|proof| (height, codec::encode(proof))).collect(),
+            state_changes: applied.changes.clone().into_iter().collect(),
+            transactions: locations
+                .map(|(id, position)| (id.0, TransactionLocation { height, position }))
+                .collect(),
+            last_height: height,
+            wal_sequence: sequence,
+            ..Batch::default()
+        };
+        self.submit(batch);
+    }
+
+    /// A proof that became known later.
+    pub(super) fn proved(&mut self, height: Height, proof: &Proof) {
+        if let Some(recent) = self.recent.get_mut(&height) {
+            recent.proof = Some(proof.clone());
+        }
+        let proofs = vec![(height, codec::encode(proof))];
+        self.submit(Batch { proofs, last_height: self.tip, ..Batch::default() });
+    }
+
+    /// Heights from `height` on are undone.
+    pub(super) fn rolled_back(&mut self, height: Height, changes: Changes, database: &Database) {
+        let tip = self.tip;
+        self.tip = height - 1;
+        let undone = self.recent.split_off(&height);
+        let stored = (height..=tip).filter_map(|height| {
+            let bytes = database.snapshot().ok()?.block(height).ok()??;
+            codec::decode::<Decided>(&bytes, usize::MAX).ok()
+        });
+        let blocks = undone.into_values().map(|recent| recent.decided.as_ref().clone()).chain(stored);
+        let transactions = blocks.filter_map(|decided| decided.block().map(|block| block.transactions.clone()));
+        let batch = Batch {
+            removed_heights: (height..=tip).collect(),
+            removed_transactions: transactions.flatten().map(|transaction| transaction.id().0).collect(),
+            state_changes: changes.into_iter().collect(),
+            last_height: height - 1,
+            ..Batch::default()
+        };
+        self.submit(batch);
+    }
+
+    fn submit(&mut self, batch: Batch) {
+        self.backlog.push_back(batch);
+        self.flush();
+    }
+
+    /// Whether the database is so far behind that the node should wait for it.
+    pub(super) fn is_congested(&self) -> bool {
+        self.backlog.len() >= MAX_BACKLOG
+    }
+
+    fn flush(&mut self) {
+        while let (Some(writer), Some(batch)) = (&self.writer, self.backlog.pop_front()) {
+            match writer.submit(batch) {
+                Ok(()) => {}
+                Err(crate::storage::WriterQueueError::Full(batch)) => return self.backlog.push_front(*batch),
+                // The thread has reported why it stopped.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// The database's report.
+    pub(super) fn committed(&mut self, height: Height, wal_sequence: u64) {
+        self.recent = self.recent.split_off(&(height + 1));
+        if let Some(wal) = &self.wal {
+            // What cannot be removed now is removed with the next report.
+            let _ = wal.remove_before(wal_sequence);
+        }
+        self.flush();
+    }
+
+    /// Writes everything that waits and stops the threads.
+    pub(super) fn close(&mut self) {
+        self.flush();
+        self.wal = None;
+        self.writer = None;
+    }
+}
