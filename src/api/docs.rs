@@ -90,10 +90,10 @@ fn describe(schema: &Value) -> String {
     if !fields.is_empty() {
         out += "<table>";
         for (name, field) in fields {
-            let described = match field["description"].as_str() {
-                Some(_) => text(&field["description"]),
-                None => String::new(),
-            };
+            // What may be absent is one of two schemas, and the description is at the one that is not `null`.
+            let variants = field["oneOf"].as_array().into_iter().flatten();
+            let described = variants.chain([field]).find(|schema| schema["description"].is_string());
+            let described = described.map_or_else(String::new, |schema| text(&schema["description"]));
             let nested = if field["properties"].is_object() { describe(field) } else { type_of(field) };
             let name = escape(name);
             let _ = write!(out, "<tr><td><code>{name}</code></td><td>{nested}</td><td>{described}</td></tr>");

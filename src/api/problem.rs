@@ -29,10 +29,12 @@ pub struct Problem {
     pub detail: String,
     /// What it is about, as a path of this API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instance: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub instance: Option<Box<str>>,
     /// The rule that was broken, such as `transaction/expired` or `poll/not-elector`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub rule: Option<Box<str>>,
 }
 
 impl Problem {
@@ -67,7 +69,7 @@ impl Problem {
     pub fn with_rule(mut self, rule: impl Into<String>) -> Self {
         let rule = rule.into();
         self.kind = format!("urn:conclave:rule:{rule}");
-        self.rule = Some(rule);
+        self.rule = Some(rule.into());
         self
     }
 
@@ -113,8 +115,8 @@ impl IntoResponse for Problem {
     }
 }
 
-fn transaction_path(id: &Hash) -> String {
-    format!("/v1/transactions/{id}")
+fn transaction_path(id: &Hash) -> Box<str> {
+    format!("/v1/transactions/{id}").into()
 }
 
 /// The name of a rule: the application's and the rule's, or `transaction/` and the rule's.

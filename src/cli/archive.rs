@@ -53,7 +53,10 @@ pub(crate) struct Verify {
 
 /// Fills the home of a new node with an exported chain, checking all of it
 #[derive(Parser)]
-#[command(after_help = "Example:\n  conclave --home ./new-node import chain.conclave")]
+#[command(
+    after_help = "For an observer, or a validator whose key has never signed: what a validator has signed is in its own home's \
+                  log,\nand one that forgets it may sign twice.\n\nExample:\n  conclave --home ./new-node import chain.conclave"
+)]
 pub(crate) struct Import {
     /// The exported chain
     file: PathBuf,

@@ -81,7 +81,7 @@ pub struct KeyFile {
 
 #[derive(Debug)]
 enum Secret {
-    Plain(SecretKey),
+    Plain(Box<SecretKey>),
     Locked(Locked),
 }
 
@@ -134,7 +134,7 @@ impl KeyFile {
             Document::Plain { version, public, mut seed } => {
                 let bytes = hexadecimal("seed", &seed).map(Zeroizing::new);
                 seed.zeroize();
-                (version, public, Secret::Plain(SecretKey::from_seed(*bytes.map_err(malformed)?)))
+                (version, public, Secret::Plain(Box::new(SecretKey::from_seed(*bytes.map_err(malformed)?))))
             }
             Document::Encrypted {
                 version,
@@ -184,7 +184,7 @@ impl KeyFile {
     /// When there is no passphrase or it is not the right one.
     pub fn unlock(self, passphrases: &PassphraseSource) -> Result<SecretKey, KeyError> {
         let locked = match self.secret {
-            Secret::Plain(key) => return Ok(key),
+            Secret::Plain(key) => return Ok(*key),
             Secret::Locked(locked) => locked,
         };
         let passphrase = passphrases.get(&self.path.display().to_string())?;

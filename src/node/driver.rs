@@ -214,6 +214,8 @@ impl Driver {
 
     /// Takes the logic's effects, in order: what follows an unsynced record waits.
     fn carry_out(&mut self) {
+        self.metrics.pool_transactions.set(self.node.pool().len() as i64);
+        self.metrics.pool_bytes.set(self.node.pool().bytes() as i64);
         while let Some(effect) = self.node.poll_effect() {
             match effect {
                 Effect::Append(record) => {
@@ -311,8 +313,6 @@ impl Driver {
                 self.next_ticket += 1;
                 self.tickets.insert(self.next_ticket, reply);
                 self.input(Input::Submit { ticket: self.next_ticket, transactions });
-                self.metrics.pool_transactions.set(self.node.pool().len() as i64);
-                self.metrics.pool_bytes.set(self.node.pool().bytes() as i64);
             }
             Request::Wait { id, reply } => self.wait(id, reply),
         }

@@ -1,6 +1,8 @@
 //! A disk in memory that fails at a chosen operation and, when the power goes, keeps only what was synced, and of the
 //! rest whatever chance decides: single sectors of a write, some of the renames. For tests.
 
+#![allow(clippy::unwrap_used)]
+
 use super::disk::{FileSystem, LogFile};
 use std::{
     collections::BTreeMap,

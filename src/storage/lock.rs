@@ -91,7 +91,9 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let lock = DirectoryLock::acquire(home.path()).unwrap();
         let error = DirectoryLock::acquire(home.path()).unwrap_err();
-        assert!(matches!(&error, LockError::Held { holder, .. } if *holder == std::process::id().to_string()));
+        assert!(
+            matches!(&error, LockError::Held { holder, .. } if *holder == std::process::id().to_string())
+        );
         assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
         drop(lock);
         DirectoryLock::acquire(home.path()).unwrap();

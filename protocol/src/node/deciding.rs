@@ -226,9 +226,10 @@ impl Node {
         let leader = self.chain.leader();
         self.handshake.handle(MachineInput::Command(handshake::Command::Height(tip)), clock.time);
         self.sync_command(sync::Command::Height { height: tip }, clock);
-        self.consensus_command(Command::Begin { height, validators, leader }, clock);
         self.send_evidence(clock);
+        // Before the height begins: what was just decided must not open it.
         self.update_pending(clock);
+        self.consensus_command(Command::Begin { height, validators, leader }, clock);
         self.resume_if_absent(clock);
     }
 

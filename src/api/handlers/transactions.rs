@@ -76,7 +76,7 @@ enum Asked {
 #[utoipa::path(post, path = "/v1/transactions", tag = "transactions", params(Waiting),
     request_body(content(
         (Submission = "application/json"),
-        (Vec<u8> = "application/cbor"),
+        (schema::Cbor = "application/cbor"),
     )),
     responses(
         (status = 200, body = TransactionStatus, description = "Decided; for several transactions `{\"results\":[…]}`."),

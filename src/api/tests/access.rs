@@ -12,12 +12,15 @@ use hyper_util::service::TowerToHyperService;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
+/// Names and values of a request's headers.
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 #[tokio::test]
 async fn only_known_hosts_and_the_own_origin_are_let_in() {
     let node = TestNode::start_with(PoolLimits::default(), None, vec!["Node.Example".into()]).await;
     let address = node.address.to_string();
     let own_origin = format!("http://{address}");
-    let allowed: &[&[(&str, &str)]] = &[
+    let allowed: &[Headers<'_>] = &[
         &[("Host", &address)],
         &[("Host", "localhost")],
         &[("Host", "LOCALHOST:1234")],
@@ -42,7 +45,7 @@ async fn only_known_hosts_and_the_own_origin_are_let_in() {
         assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
-    let refused: &[(&[(&str, &str)], u16, Option<&str>)] = &[
+    let refused: &[(Headers<'_>, u16, Option<&str>)] = &[
         (&[("Host", "evil.example")], 403, Some("api/host")),
         (&[("Host", "localhost.evil.example")], 403, Some("api/host")),
         (&[("Host", "192.0.2.1")], 403, Some("api/host")),

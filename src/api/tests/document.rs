@@ -80,6 +80,10 @@ fn the_document_is_complete() {
     }
     for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
         assert!(schema["description"].is_string(), "{name} has no description");
+        for (field, schema) in schema["properties"].as_object().into_iter().flatten() {
+            let typed = ["$ref", "type", "oneOf"].iter().any(|key| !schema[*key].is_null());
+            assert!(typed, "{name}.{field} says nothing of its type: {schema}");
+        }
     }
 }
 

@@ -7,4 +7,3 @@ mod node;
 mod queries;
 mod streams;
 mod submission;
-mod zz_speed;

@@ -79,7 +79,7 @@ async fn waiting_ends_with_the_decision_the_timeout_or_the_reason() {
     let problem = error.problem().unwrap();
     assert_eq!((problem.status, problem.rule.as_deref()), (422, Some("pool/dropped")));
     assert!(
-        problem.detail.contains("it expired") && problem.instance == Some(format!("{PATH}/{id}")),
+        problem.detail.contains("it expired") && problem.instance == Some(format!("{PATH}/{id}").into()),
         "{problem:?}"
     );
 

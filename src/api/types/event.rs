@@ -21,7 +21,7 @@ pub enum Event {
         /// The height.
         height: u64,
         /// What for.
-        #[schema(value_type = schema::Value)]
+        #[schema(value_type = schema::Decision)]
         value: Value,
     },
     /// A height was decided and is on this node's disk.

@@ -235,7 +235,7 @@ pub struct ProofInfo {
     /// The height.
     pub height: u64,
     /// What was decided.
-    #[schema(value_type = schema::Value)]
+    #[schema(value_type = schema::Decision)]
     pub value: Value,
     /// The signatures.
     #[schema(value_type = schema::Proof)]

@@ -26,6 +26,11 @@ pub struct Signature(pub String);
 #[schema(as = Bytes, pattern = "^([0-9a-f]{2})*$")]
 pub struct Bytes(pub String);
 
+/// Canonical CBOR of a transaction, or of an array of at most 1,000 transactions.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Cbor, value_type = String, format = Binary)]
+pub struct Cbor(pub Vec<u8>);
+
 /// A signed request to the ledger. Its id is `SHA-256("conclave/transaction/1" ‖ 0x00 ‖ canonical CBOR of request)`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -223,7 +228,7 @@ pub struct Statement {
     /// What kind of signature.
     pub kind: SignatureKind,
     /// For which value.
-    pub value: Value,
+    pub value: Decision,
     /// The signature.
     pub signature: Signature,
 }
@@ -249,7 +254,7 @@ pub enum SignatureKind {
 /// What a height can decide.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Value {
+pub enum Decision {
     /// No block.
     Skip,
     /// The block with this hash.

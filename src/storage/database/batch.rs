@@ -43,7 +43,8 @@ impl Batch {
     /// About how many bytes it writes.
     pub(in crate::storage) fn size(&self) -> usize {
         let values = |list: &[(u64, Vec<u8>)]| list.iter().map(|(_, value)| value.len()).sum::<usize>();
-        let state = |(key, value): &(Vec<u8>, Option<Vec<u8>>)| key.len() + value.as_ref().map_or(0, Vec::len);
+        let state =
+            |(key, value): &(Vec<u8>, Option<Vec<u8>>)| key.len() + value.as_ref().map_or(0, Vec::len);
         values(&self.blocks)
             + values(&self.proofs)
             + self.state_changes.iter().map(state).sum::<usize>()
@@ -106,13 +107,14 @@ pub(super) fn change(
     Ok(())
 }
 
-/// The covered sequence that is stored; 0 if there is none.
+/// The covered sequence that is stored.
 fn stored_wal_sequence(transaction: &WriteTransaction) -> Result<u64, redb::Error> {
     let meta = transaction.open_table(META)?;
-    let Some(stored) = meta.get(WAL_SEQUENCE.as_bytes())? else { return Ok(0) };
-    let bytes = unseal(META.name(), WAL_SEQUENCE.as_bytes(), stored.value());
+    let stored = meta.get(WAL_SEQUENCE.as_bytes())?;
+    let bytes =
+        stored.as_ref().and_then(|stored| unseal(META.name(), WAL_SEQUENCE.as_bytes(), stored.value()));
     let bytes = bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
-        redb::Error::Corrupted(format!("the fact `{WAL_SEQUENCE}` does not match its checksum"))
+        redb::Error::Corrupted(format!("the fact `{WAL_SEQUENCE}` is missing or does not match its checksum"))
     })?;
     Ok(u64::from_le_bytes(bytes))
 }

@@ -10,7 +10,13 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// There is no such file.
-    #[error("{} does not exist: restore it from a backup, or remove the home directory and begin anew with `init`", .0.display())]
+    #[error(
+        "{} does not exist, although the home was in use before: restore it from a copy made after the node last \
+         stopped. Without one, remove the home directory and let the node catch up from \
+         its peers; a validator needs a NEW key then, since what it signed is lost with the log, and it could sign a \
+         second vote",
+        .0.display()
+    )]
     Absent(PathBuf),
     /// There is one already.
     #[error("{} exists already, and is never overwritten", .0.display())]
@@ -31,8 +37,9 @@ pub enum DatabaseError {
     NoSpace(PathBuf),
     /// The content does not match its checksums, or is no database.
     #[error(
-        "{} is damaged: {reason}. Restore it from a backup, or move it and the marker file `store` away and import the \
-         chain from an export or from the peers; keep the directory `wal`, it holds what a validator signed",
+        "{} is damaged: {reason}. Restore it from a backup made after the node last stopped. Without one, remove the home directory and let the node catch up from \
+         its peers; a validator needs a NEW key then, since what it signed is lost with the log, and it could sign a \
+         second vote",
         .path.display()
     )]
     Damaged {

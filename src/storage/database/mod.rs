@@ -29,7 +29,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
-use tables::{BLOCKS, FORMAT, META, NETWORK, PEERS, PROOFS, STATE, TRANSACTIONS};
+use tables::{BLOCKS, FORMAT, LAST_HEIGHT, META, NETWORK, PEERS, PROOFS, STATE, TRANSACTIONS, WAL_SEQUENCE};
 
 /// Version of the tables and of what is in them.
 pub const FORMAT_VERSION: u32 = 1;
@@ -188,7 +188,11 @@ impl Database {
         &self.path
     }
 
-    fn create_in(backend: impl StorageBackend, path: &Path, network: NetworkId) -> Result<Self, DatabaseError> {
+    fn create_in(
+        backend: impl StorageBackend,
+        path: &Path,
+        network: NetworkId,
+    ) -> Result<Self, DatabaseError> {
         let database = Self::over(backend, path)?;
         database.write(|transaction| {
             for table in [META, STATE, TRANSACTIONS, PEERS] {
@@ -198,7 +202,9 @@ impl Database {
                 transaction.open_table(table)?;
             }
             put_meta(transaction, NETWORK, &network)?;
-            put_meta(transaction, FORMAT, &FORMAT_VERSION.to_le_bytes())
+            put_meta(transaction, FORMAT, &FORMAT_VERSION.to_le_bytes())?;
+            put_meta(transaction, LAST_HEIGHT, &[])?;
+            put_meta(transaction, WAL_SEQUENCE, &0_u64.to_le_bytes())
         })?;
         Ok(database)
     }
@@ -210,26 +216,20 @@ impl Database {
         }
         let database = Self::over(backend, path)?;
         let snapshot = database.snapshot()?;
-        let version = snapshot.meta(FORMAT)?.and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+        let version = snapshot.meta(FORMAT)?.try_into().map(u32::from_le_bytes);
         match version {
-            Some(FORMAT_VERSION) => {}
-            Some(found) => {
+            Ok(FORMAT_VERSION) => {}
+            Ok(found) => {
                 return Err(DatabaseError::Version { path: path.into(), found, supported: FORMAT_VERSION });
             }
-            None => return Err(DatabaseError::damaged(path, "it does not state its version")),
+            Err(_) => return Err(DatabaseError::damaged(path, "its format version is malformed")),
         }
-        let stored = snapshot.meta(NETWORK)?.unwrap_or_default();
+        let stored = snapshot.meta(NETWORK)?;
         if stored != network {
             let found = stored.iter().map(|byte| format!("{byte:02x}")).collect();
             return Err(DatabaseError::ForeignNetwork { path: path.into(), found });
         }
-        // A database whose last height is not there has lost something.
-        if let Some(height) = snapshot.last_height()?
-            && height > 0
-            && snapshot.block(height)?.is_none()
-        {
-            return Err(DatabaseError::damaged(path, format!("its last block, {height}, is missing")));
-        }
+        snapshot.last_height()?;
         snapshot.wal_sequence()?;
         Ok(database)
     }
@@ -240,7 +240,11 @@ impl Database {
             builder.set_cache_size(READ_CACHE_BYTES);
             Ok(builder.create_with_backend(backend)?)
         })?;
-        Ok(Self { redb: Arc::new(Closing { redb: Some(redb), path: path.into() }), path: path.into(), poisoned: Arc::default() })
+        Ok(Self {
+            redb: Arc::new(Closing { redb: Some(redb), path: path.into() }),
+            path: path.into(),
+            poisoned: Arc::default(),
+        })
     }
 
     fn write(

@@ -7,7 +7,7 @@ use super::{
         unseal,
     },
 };
-use redb::{ReadTransaction, TableHandle};
+use redb::{ReadTransaction, ReadableTableMetadata, TableHandle};
 use std::{
     ops::{ControlFlow, RangeInclusive},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -45,7 +45,8 @@ impl Snapshot {
     /// # Errors
     /// Damage, or what the system says; so with all reads.
     pub fn last_height(&self) -> Result<Option<u64>, DatabaseError> {
-        self.number(LAST_HEIGHT)
+        let bytes = self.meta(LAST_HEIGHT)?;
+        if bytes.is_empty() { Ok(None) } else { self.number(LAST_HEIGHT, bytes).map(Some) }
     }
 
     /// The write-ahead log is covered up to this sequence; 0 before the first commit.
@@ -53,7 +54,7 @@ impl Snapshot {
     /// # Errors
     /// As all reads.
     pub fn wal_sequence(&self) -> Result<u64, DatabaseError> {
-        Ok(self.number(WAL_SEQUENCE)?.unwrap_or(0))
+        self.number(WAL_SEQUENCE, self.meta(WAL_SEQUENCE)?)
     }
 
     /// The record of a height.
@@ -135,14 +136,9 @@ impl Snapshot {
     /// # Errors
     /// As all reads.
     pub fn check(&self) -> Result<Summary, DatabaseError> {
-        let mut summary = Summary::default();
-        let all = 0..=u64::MAX;
-        let count = |counter: &mut u64| {
-            *counter += 1;
-            ControlFlow::Continue(())
-        };
-        self.walk_heights(BLOCKS, all.clone(), |_, _| count(&mut summary.blocks))?;
-        self.walk_heights(PROOFS, all, |_, _| count(&mut summary.proofs))?;
+        let (blocks, proofs) = (self.check_heights(BLOCKS)?, self.check_heights(PROOFS)?);
+        let mut summary = Summary { blocks, proofs, ..Summary::default() };
+        self.walk_bytes(META, |_, _| ())?;
         self.walk_bytes(STATE, |_, _| summary.state_keys += 1)?;
         self.walk_bytes(PEERS, |_, _| summary.peers += 1)?;
         let mut malformed = None;
@@ -153,15 +149,15 @@ impl Snapshot {
         malformed.map_or(Ok(summary), Err)
     }
 
-    /// A fact about the database.
-    pub(super) fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, DatabaseError> {
-        self.get_bytes(META, name.as_bytes())
+    /// A fact about the database; all of them are written when it is made.
+    pub(super) fn meta(&self, name: &str) -> Result<Vec<u8>, DatabaseError> {
+        let value = self.get_bytes(META, name.as_bytes())?;
+        value.ok_or_else(|| self.damaged(format!("its {name} is missing")))
     }
 
-    fn number(&self, name: &str) -> Result<Option<u64>, DatabaseError> {
-        let Some(bytes) = self.meta(name)? else { return Ok(None) };
+    fn number(&self, name: &str, bytes: Vec<u8>) -> Result<u64, DatabaseError> {
         let bytes = bytes.try_into().map_err(|_| self.damaged(format!("its {name} is not a number")))?;
-        Ok(Some(u64::from_le_bytes(bytes)))
+        Ok(u64::from_le_bytes(bytes))
     }
 
     fn decode_location(&self, value: &[u8]) -> Result<TransactionLocation, DatabaseError> {
@@ -175,13 +171,19 @@ impl Snapshot {
     }
 
     fn get_height(&self, table: HeightTable, height: u64) -> Result<Option<Vec<u8>>, DatabaseError> {
-        let value = self.guard(|| Ok(self.transaction.open_table(table)?.get(height)?))?;
-        value.map(|value| self.open(table.name(), &height.to_le_bytes(), value.value())).transpose()
+        let sealed = self.guard(|| {
+            let value = self.transaction.open_table(table)?.get(height)?;
+            Ok(value.map(|value| value.value().to_vec()))
+        })?;
+        sealed.map(|sealed| self.open(table.name(), &height.to_le_bytes(), sealed)).transpose()
     }
 
     fn get_bytes(&self, table: ByteTable, key: &[u8]) -> Result<Option<Vec<u8>>, DatabaseError> {
-        let value = self.guard(|| Ok(self.transaction.open_table(table)?.get(key)?))?;
-        value.map(|value| self.open(table.name(), key, value.value())).transpose()
+        let sealed = self.guard(|| {
+            let value = self.transaction.open_table(table)?.get(key)?;
+            Ok(value.map(|value| value.value().to_vec()))
+        })?;
+        sealed.map(|sealed| self.open(table.name(), key, sealed)).transpose()
     }
 
     /// Shows entries of a table to `visit` until it breaks off.
@@ -192,9 +194,14 @@ impl Snapshot {
         mut visit: impl FnMut(u64, Vec<u8>) -> ControlFlow<()>,
     ) -> Result<(), DatabaseError> {
         let mut entries = self.guard(|| Ok(self.transaction.open_table(table)?.range(heights)?))?;
-        while let Some((height, value)) = self.guard(|| Ok(entries.next().transpose()?))? {
-            let height = height.value();
-            let value = self.open(table.name(), &height.to_le_bytes(), value.value())?;
+        let mut next = || {
+            self.guard(|| match entries.next().transpose()? {
+                Some((height, value)) => Ok(Some((height.value(), value.value().to_vec()))),
+                None => Ok(None),
+            })
+        };
+        while let Some((height, sealed)) = next()? {
+            let value = self.open(table.name(), &height.to_le_bytes(), sealed)?;
             if visit(height, value).is_break() {
                 break;
             }
@@ -202,20 +209,52 @@ impl Snapshot {
         Ok(())
     }
 
+    /// Shows all entries of a table to `visit`, and checks that none is missing.
     fn walk_bytes(&self, table: ByteTable, mut visit: impl FnMut(&[u8], &[u8])) -> Result<(), DatabaseError> {
-        let mut entries =
-            self.guard(|| Ok(self.transaction.open_table(table)?.range::<&[u8]>(..)?))?;
-        while let Some((key, value)) = self.guard(|| Ok(entries.next().transpose()?))? {
-            visit(key.value(), &self.open(table.name(), key.value(), value.value())?);
+        let (mut entries, mut remaining) = self.guard(|| {
+            let table = self.transaction.open_table(table)?;
+            Ok((table.range::<&[u8]>(..)?, table.len()?))
+        })?;
+        let mut next = || {
+            self.guard(|| match entries.next().transpose()? {
+                Some((key, value)) => Ok(Some((key.value().to_vec(), value.value().to_vec()))),
+                None => Ok(None),
+            })
+        };
+        while let Some((key, sealed)) = next()? {
+            let value = self.open(table.name(), &key, sealed)?;
+            remaining = remaining.wrapping_sub(1);
+            visit(&key, &value);
         }
-        Ok(())
+        self.complete(table.name(), remaining)
     }
 
-    fn open(&self, table: &str, key: &[u8], sealed: &[u8]) -> Result<Vec<u8>, DatabaseError> {
-        let value = unseal(table, key, sealed);
-        value.map(<[u8]>::to_vec).ok_or_else(|| {
-            self.damaged(format!("an entry of its table `{table}` does not match its checksum"))
-        })
+    /// Reads all of a table and says how many entries it has.
+    fn check_heights(&self, table: HeightTable) -> Result<u64, DatabaseError> {
+        let expected = self.guard(|| Ok(self.transaction.open_table(table)?.len()?))?;
+        let mut count = 0;
+        self.walk_heights(table, 0..=u64::MAX, |_, _| {
+            count += 1;
+            ControlFlow::Continue(())
+        })?;
+        self.complete(table.name(), expected.wrapping_sub(count)).map(|()| count)
+    }
+
+    fn complete(&self, table: &str, remaining: u64) -> Result<(), DatabaseError> {
+        match remaining {
+            0 => Ok(()),
+            _ => Err(self.damaged(format!("its table `{table}` does not hold as many entries as it says"))),
+        }
+    }
+
+    /// Takes the seal off.
+    fn open(&self, table: &str, key: &[u8], mut sealed: Vec<u8>) -> Result<Vec<u8>, DatabaseError> {
+        let Some(length) = unseal(table, key, &sealed).map(<[u8]>::len) else {
+            let reason = format!("an entry of its table `{table}` does not match its checksum");
+            return Err(self.damaged(reason));
+        };
+        sealed.truncate(length);
+        Ok(sealed)
     }
 
     fn damaged(&self, reason: String) -> DatabaseError {

@@ -1,7 +1,8 @@
 //! The tables, and the seal on every value.
 //!
 //! redb checks its own pages only when it repairs. So every value carries a CRC-32 of table, key and content, checked
-//! at each read: a flipped byte in a value is an error and never a wrong answer.
+//! at each read: a flipped byte in a value is an error and never a wrong answer. A flipped byte in a key may hide the
+//! entry from a look-up; whoever walks a whole table finds it (the key is sealed, and entries are counted).
 
 use redb::TableDefinition;
 
@@ -27,9 +28,9 @@ pub(super) const PEERS: ByteTable = TableDefinition::new("peers");
 pub(super) const NETWORK: &str = "network id";
 /// Format version, u32.
 pub(super) const FORMAT: &str = "format version";
-/// Last height, u64; absent before the first commit.
+/// Last height, u64; empty before the first commit.
 pub(super) const LAST_HEIGHT: &str = "last height";
-/// The write-ahead log is covered up to this sequence, u64; absent before the first commit.
+/// The write-ahead log is covered up to this sequence, u64.
 pub(super) const WAL_SEQUENCE: &str = "wal sequence";
 
 /// Bytes that the seal adds to a value.

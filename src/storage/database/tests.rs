@@ -36,8 +36,7 @@ fn check_content(snapshot: &Snapshot, last: u64, context: &str) {
         assert_eq!(location, Some(TransactionLocation { height, position: 3 }), "{context}");
     }
     let state = (1 + last.min(2)) * u64::from(last > 0);
-    let expected =
-        Summary { blocks: last, proofs: last, state_keys: state, transactions: last, peers: 0 };
+    let expected = Summary { blocks: last, proofs: last, state_keys: state, transactions: last, peers: 0 };
     assert_eq!(snapshot.check().unwrap(), expected, "{context}");
 }
 
@@ -176,7 +175,10 @@ fn missing_present_foreign_and_busy_files_are_told_apart() {
     assert!(matches!(failure(Database::create(&path, NETWORK)), DatabaseError::Exists(_)));
     drop(database);
     let error = failure(Database::open(&path, [8; 32]));
-    assert!(matches!(&error, DatabaseError::ForeignNetwork { found, .. } if *found == "07".repeat(32)), "{error}");
+    assert!(
+        matches!(&error, DatabaseError::ForeignNetwork { found, .. } if *found == "07".repeat(32)),
+        "{error}"
+    );
     let database = Database::open(&path, NETWORK).unwrap();
     database.write(|transaction| put_meta(transaction, FORMAT, &9_u32.to_le_bytes())).unwrap();
     drop(database);

@@ -82,7 +82,9 @@ pub enum WalError {
         bound: usize,
     },
     /// An earlier write failed; nothing is known about what is on disk.
-    #[error("the write-ahead log takes no more records because an earlier write failed ({first}): solve that, then start the node again")]
+    #[error(
+        "the write-ahead log takes no more records because an earlier write failed ({first}): solve that, then start the node again"
+    )]
     Poisoned {
         /// The first error.
         first: String,

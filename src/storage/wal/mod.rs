@@ -123,12 +123,7 @@ impl Wal {
             None => {
                 let spare = segment::make_spare(directory, files.as_ref())?;
                 let active = segment::begin(directory, network, 1, spare, files.as_ref())?;
-                replay::Last {
-                    firsts: VecDeque::from([1]),
-                    active,
-                    offset: SEGMENT_HEADER_BYTES,
-                    next: 1,
-                }
+                replay::Last { firsts: VecDeque::from([1]), active, offset: SEGMENT_HEADER_BYTES, next: 1 }
             }
         };
         let wal = Self {

@@ -98,7 +98,11 @@ fn read(
         return Err(WalError::ForeignNetwork { path, found });
     }
     if header.first != first {
-        return Err(damaged(&path, 44, format!("the header is that of the segment of record {}", header.first)));
+        return Err(damaged(
+            &path,
+            44,
+            format!("the header is that of the segment of record {}", header.first),
+        ));
     }
     if bytes.len() != SEGMENT_BYTES {
         let reason = format!("the file has {} bytes instead of {SEGMENT_BYTES}", bytes.len());
@@ -160,8 +164,9 @@ fn lost(directory: &Path, content: &Content, end: End, next: u64, durable: u64) 
         let reason = format!("records {next} to {durable} are in none of its files");
         return WalError::Missing { directory: directory.into(), reason };
     }
-    let reason =
-        format!("record {next} was acknowledged and cannot be read (the log goes on, with records up to {durable})");
+    let reason = format!(
+        "record {next} was acknowledged and cannot be read (the log goes on, with records up to {durable})"
+    );
     damaged(&content.path, end.offset, reason)
 }
 

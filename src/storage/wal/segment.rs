@@ -1,9 +1,6 @@
 //! Segment files: their names, and how one comes to be.
 
-use super::{
-    SEGMENT_BYTES, WalError, io_error,
-    record::SegmentHeader,
-};
+use super::{SEGMENT_BYTES, WalError, io_error, record::SegmentHeader};
 use crate::storage::{
     NetworkId,
     disk::{FileSystem, LogFile},

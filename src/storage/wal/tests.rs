@@ -268,7 +268,11 @@ fn faults_while_segments_change_lose_nothing() {
             let (wal, replay) = open(&disk).unwrap_or_else(|error| panic!("{context}: {error}"));
             assert!(wal.last_sequence() >= acknowledged, "{context}");
             assert!(wal.first_sequence() == 1 || wal.first_sequence() == 4, "{context}");
-            assert_eq!(replay.records.len() as u64, wal.last_sequence() + 1 - wal.first_sequence(), "{context}");
+            assert_eq!(
+                replay.records.len() as u64,
+                wal.last_sequence() + 1 - wal.first_sequence(),
+                "{context}"
+            );
         }
     }
 }
@@ -284,7 +288,11 @@ fn a_payload_cannot_pose_as_later_records() {
     wal.sync().unwrap();
     disk.edit(&segment::path(directory(), 1), |bytes| bytes[SEGMENT_HEADER_BYTES] ^= 1);
     let (_, replay) = open(&disk).unwrap();
-    assert_eq!((replay.records.len(), replay.cuts.len()), (0, 1), "taken for the torn write that it looks like");
+    assert_eq!(
+        (replay.records.len(), replay.cuts.len()),
+        (0, 1),
+        "taken for the torn write that it looks like"
+    );
 }
 
 #[test]
