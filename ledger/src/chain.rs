@@ -133,6 +133,9 @@ impl Chain {
         let tip = state.view().bytes(&tip_key()).map(<[u8]>::to_vec);
         let tip = tip.ok_or_else(|| codec::DecodeError::Malformed("the state has no tip".into()))?;
         codec::decode::<Tip>(&tip, 1 << 10)?;
+        if !state.view().contains(&sets_key()) {
+            return Err(codec::DecodeError::Malformed("the state has no validator sets".into()));
+        }
         let network = genesis.network_id();
         Ok(Self::with_state(genesis, network, state))
     }

@@ -52,7 +52,10 @@ pub(super) fn open(home: &Path, genesis: Arc<Genesis>) -> Result<OpenedHome, Nod
     let height = snapshot.last_height()?.unwrap_or(0);
     let used = height > 0 || !replay.records.is_empty();
     let chain = if height == 0 {
-        Chain::new(genesis)
+        let chain = Chain::new(genesis);
+        let state = chain.entries().map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
+        database.commit(&Batch { state_changes: state.collect(), ..Batch::default() })?;
+        chain
     } else {
         let mut entries = Vec::new();
         snapshot.for_each_state(|key, value| entries.push((key.to_vec(), value.to_vec())))?;

@@ -128,6 +128,9 @@ impl Node {
     }
 
     fn check(&mut self, block: Arc<Block>, clock: Clock) {
+        if block.header.height != self.chain.next_height() {
+            return; // Sync was quicker: the height is decided.
+        }
         let hash = block.hash();
         self.remember(block.clone());
         let known = Verified { pool: &self.pool, proofs: &self.proofs };

@@ -115,6 +115,8 @@ pub struct Node {
     sync: Sync,
     /// Peers whose handshake is done, with what they proved.
     peers: BTreeMap<Peer, handshake::Role>,
+    /// Channels that have opened since the handshake.
+    opened: BTreeSet<(Peer, Channel)>,
     /// Proofs of the heights since the last block, and of the last block.
     proofs: BTreeMap<Height, Proof>,
     executions: BTreeMap<BlockHash, Execution>,
@@ -168,6 +170,7 @@ impl Node {
             chain: restored.chain,
             scores: Scores::default(),
             peers: BTreeMap::new(),
+            opened: BTreeSet::new(),
             proofs: restored.proofs,
             executions: BTreeMap::new(),
             at_hand: VecDeque::new(),

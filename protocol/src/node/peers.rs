@@ -65,6 +65,9 @@ impl Node {
                 self.effects.push_back(Effect::OpenChannels(peer));
                 let follows = role.validator().is_none();
                 self.sync_command(sync::Command::Joined { peer, height, follows }, clock);
+                // What is sent before the channels are negotiated waits in their queues.
+                self.join(peer, role, clock);
+                self.dissemination.handle(Input::Connected(peer), clock.time);
                 let validator = role.validator();
                 self.tell(Notice::PeerConnected { peer, validator, height, version });
             }
@@ -84,19 +87,26 @@ impl Node {
             self.sync.handle(Input::Disconnected(peer), clock.time);
             self.channel_closed(peer, Channel::Consensus, clock);
             self.channel_closed(peer, Channel::Transactions, clock);
+            self.opened.retain(|(open, _)| *open != peer);
             self.tell(Notice::PeerLost(peer));
         }
     }
 
+    fn join(&mut self, peer: Peer, role: Role, clock: Clock) {
+        if let Some(key) = role.validator() {
+            self.consensus_command(consensus::Command::Joined { peer, key }, clock);
+            self.resume_if_absent(clock);
+        }
+    }
+
+    /// A channel that opens again has lost what was queued for the connection before: it is sent anew.
     pub(super) fn channel_opened(&mut self, peer: Peer, channel: Channel, clock: Clock) {
         let Some(role) = self.peers.get(&peer).copied() else { return };
+        if self.opened.insert((peer, channel)) {
+            return;
+        }
         match channel {
-            Channel::Consensus => {
-                if let Some(key) = role.validator() {
-                    self.consensus_command(consensus::Command::Joined { peer, key }, clock);
-                    self.resume_if_absent(clock);
-                }
-            }
+            Channel::Consensus => self.join(peer, role, clock),
             Channel::Transactions => self.dissemination.handle(Input::Connected(peer), clock.time),
         }
     }
