@@ -193,7 +193,9 @@ impl Driver {
         match event {
             DiskEvent::Wal(WalEvent::Synced { ticket, .. }) => {
                 self.metrics.log_syncs.inc();
-                self.persistence.synced(ticket);
+                if let Err(error) = self.persistence.synced(ticket) {
+                    self.failed = Some(error);
+                }
                 while let Some((_, effect)) =
                     self.held.pop_front_if(|(sequence, _)| self.persistence.is_synced(*sequence))
                 {
@@ -328,9 +330,25 @@ impl Driver {
         let known = self.find_recent(&id).or_else(|| self.find_stored(&id));
         match known {
             Some(outcome) => drop(reply.send(outcome)),
-            None if self.waiting.len() < MAX_WAITING => self.waiting.entry(id).or_default().push(reply),
-            None => drop(reply),
+            None => {
+                if self.waiting.len() >= MAX_WAITING {
+                    self.forget_those_who_left();
+                }
+                if self.waiting.len() < MAX_WAITING {
+                    let replies = self.waiting.entry(id).or_default();
+                    replies.retain(|reply| !reply.is_closed());
+                    replies.push(reply);
+                }
+            }
         }
+    }
+
+    /// Callers give up; what they waited for may never come.
+    fn forget_those_who_left(&mut self) {
+        self.waiting.retain(|_, replies| {
+            replies.retain(|reply| !reply.is_closed());
+            !replies.is_empty()
+        });
     }
 
     fn find_recent(&self, id: &TransactionId) -> Option<Outcome> {

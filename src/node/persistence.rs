@@ -1,7 +1,7 @@
 //! The node's two disks: the log that everything waits for, and the database that follows.
 
 use super::{NodeError, handle::RecentHeight};
-use crate::storage::{Batch, Database, DirectoryLock, Store, TransactionLocation, Wal, WalEvent, WalThread, Writer, WriterEvent};
+use crate::storage::{WAL_QUEUE, Batch, Database, DirectoryLock, Store, TransactionLocation, Wal, WalEvent, WalThread, Writer, WriterEvent};
 use conclave_ledger::{
     block::Decided,
     chain::{Applied, Chain},
@@ -21,6 +21,18 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// Batches that wait for the database before the node waits too.
 const MAX_BACKLOG: usize = 4096;
+
+/// Bytes of a record of the logic that go into one record of the log; a longer one takes several.
+const PART_BYTES: usize = 512 << 10;
+
+/// In the first byte of a part: whether parts of the same record follow it.
+const MORE_FOLLOW: u8 = 1;
+/// In the first byte of a part: whether it continues the part before. One that does not begins a record anew, also
+/// where a crash has cut off the last parts of the record before.
+const CONTINUES: u8 = 2;
+
+/// Parts that are handed to the log before it has reported them as durable: its queue has room for more.
+const PARTS_IN_FLIGHT: u64 = (WAL_QUEUE as u64) * 3 / 4;
 
 /// What the disks report. Bounded by what was appended and submitted.
 #[derive(Debug)]
@@ -78,11 +90,20 @@ pub(super) fn open(home: &Path, genesis: Arc<Genesis>) -> Result<OpenedHome, Nod
     }
     let covered = snapshot.wal_sequence()?;
     let mut log = Vec::new();
+    let mut bytes = Vec::new();
     for record in replay.records {
-        let decoded = LogRecord::decode(&record.payload).map_err(|error| NodeError::Damaged {
-            path: home.join("wal"),
-            reason: format!("record {}: {error}", record.sequence),
-        })?;
+        let damaged = |reason| NodeError::Damaged { path: home.join("wal"), reason };
+        let part = record.payload.split_first();
+        let (&flag, part) = part.ok_or_else(|| damaged(format!("record {} is empty", record.sequence)))?;
+        if flag & CONTINUES == 0 {
+            bytes.clear();
+        }
+        bytes.extend_from_slice(part);
+        if flag & MORE_FOLLOW != 0 {
+            continue;
+        }
+        let decoded = LogRecord::decode(&std::mem::take(&mut bytes))
+            .map_err(|error| damaged(format!("record {}: {error}", record.sequence)))?;
         // What the database covers is done; what this validator signed is never forgotten.
         if record.sequence > covered || matches!(decoded, LogRecord::Signed(_)) {
             log.push(decoded);
@@ -100,6 +121,8 @@ pub(super) struct Persistence {
     appended: u64,
     /// Sequence of the last record that is durable.
     synced: u64,
+    /// Records for which the log's queue has no room.
+    unlogged: VecDeque<(u64, Vec<u8>)>,
     backlog: VecDeque<Batch>,
     /// Sequences of the records of decided heights whose effect has not taken place yet.
     decisions: VecDeque<(Height, u64)>,
@@ -126,6 +149,7 @@ impl Persistence {
             writer: Some(writer.map_err(NodeError::Thread)?),
             appended,
             synced: appended,
+            unlogged: VecDeque::new(),
             backlog: VecDeque::new(),
             decisions: VecDeque::new(),
             tip,
@@ -134,17 +158,30 @@ impl Persistence {
         })
     }
 
-    /// Hands a record to the log; returns its sequence.
-    pub(super) fn append(&mut self, record: &LogRecord) -> Result<u64, NodeError> {
-        let sequence = self.appended + 1;
-        if let Some(wal) = &self.wal {
-            wal.append(record.encode(), sequence)?;
+    /// Hands a record to the log, in as many parts as it needs.
+    pub(super) fn append(&mut self, record: &LogRecord) -> Result<(), NodeError> {
+        let bytes = record.encode();
+        let parts = bytes.chunks(PART_BYTES).len();
+        for (index, part) in bytes.chunks(PART_BYTES).enumerate() {
+            let flag = if index + 1 < parts { MORE_FOLLOW } else { 0 } | if index > 0 { CONTINUES } else { 0 };
+            self.appended += 1;
+            self.unlogged.push_back((self.appended, [&[flag], part].concat()));
         }
-        self.appended = sequence;
         if let LogRecord::Decided { height, .. } = record {
-            self.decisions.push_back((*height, sequence));
+            self.decisions.push_back((*height, self.appended));
         }
-        Ok(sequence)
+        self.flush_log()
+    }
+
+    /// Hands the log as much as it takes.
+    fn flush_log(&mut self) -> Result<(), NodeError> {
+        while let Some(wal) = &self.wal
+            && let Some((sequence, payload)) =
+                self.unlogged.pop_front_if(|(sequence, _)| *sequence <= self.synced + PARTS_IN_FLIGHT)
+        {
+            wal.append(payload, sequence)?;
+        }
+        Ok(())
     }
 
     /// Sequence of the last record handed to the log.
@@ -158,8 +195,9 @@ impl Persistence {
     }
 
     /// The log's report that everything up to `sequence` is durable.
-    pub(super) fn synced(&mut self, sequence: u64) {
+    pub(super) fn synced(&mut self, sequence: u64) -> Result<(), NodeError> {
         self.synced = sequence.max(self.synced);
+        self.flush_log()
     }
 
     /// A decided height whose record in the log is durable.
@@ -222,7 +260,7 @@ impl Persistence {
 
     /// Whether the database is so far behind that the node should wait for it.
     pub(super) fn is_congested(&self) -> bool {
-        self.backlog.len() >= MAX_BACKLOG
+        self.backlog.len() >= MAX_BACKLOG || self.unlogged.len() >= MAX_BACKLOG
     }
 
     fn flush(&mut self) {
