@@ -291,3 +291,6 @@ impl Persistence {
         self.writer = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -192,7 +192,7 @@ impl Consensus {
 
     fn receive(&mut self, peer: Peer, message: Message, now: Time) {
         let Some(key) = self.peers.get(&peer).copied() else {
-            return self.penalize(peer, Penalty::fatal("a consensus message from a peer that is no validator"));
+            return self.penalize(peer, Penalty::serious("a consensus message from a peer that is no validator"));
         };
         let height = message.height();
         let shows = if matches!(message, Message::Decided { .. }) { height } else { height.saturating_sub(1) };

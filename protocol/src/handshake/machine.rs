@@ -294,7 +294,10 @@ impl Handshake {
 
     fn receive_request(&mut self, peer: Peer, number: u64, request: Request, now: Time) {
         let Some(step) = self.peers.get(&peer).map(|state| state.step.clone()) else {
-            return self.respond(peer, number, Response::Refused(RefusalReason::UnexpectedMessage));
+            let is_kept_out = self.kept_out.get(&peer).is_some_and(|until| now < *until);
+            let reason =
+                if is_kept_out { RefusalReason::KeptOut } else { RefusalReason::UnexpectedMessage };
+            return self.respond(peer, number, Response::Refused(reason));
         };
         match (request, step) {
             (Request::Hello(hello), step) => {
