@@ -20,6 +20,9 @@ pub const MAX_TRACKED: usize = 16_384;
 /// Most ids that are pulled at a time; further announcements are dropped, and come again on the next connection.
 pub const MAX_WANTED: usize = 16_384;
 
+/// Most of them that one peer was the first to announce, so that inventions leave room for others' announcements.
+pub const MAX_WANTED_OF_PEER: usize = 4_096;
+
 /// Most peers remembered as announcers of one id.
 const MAX_ANNOUNCERS: usize = 8;
 
@@ -90,6 +93,8 @@ struct Tracked {
 }
 
 struct Wanted {
+    /// Who announced it first.
+    first: Peer,
     announcers: VecDeque<Peer>,
     ask_at: Time,
 }
@@ -102,6 +107,8 @@ pub struct Dissemination {
     announcements: BTreeSet<(Time, TransactionId)>,
     wanted: BTreeMap<TransactionId, Wanted>,
     pulls: BTreeSet<(Time, TransactionId)>,
+    /// How many of the ids that are pulled each peer was the first to announce.
+    wanted_of: BTreeMap<Peer, usize>,
     /// Transactions on their way to a peer, gathered until the next output.
     outgoing: BTreeMap<Peer, Vec<(Arc<Transaction>, usize)>>,
     outputs: VecDeque<Output<Self>>,
@@ -117,6 +124,7 @@ impl Dissemination {
             announcements: BTreeSet::new(),
             wanted: BTreeMap::new(),
             pulls: BTreeSet::new(),
+            wanted_of: BTreeMap::new(),
             outgoing: BTreeMap::new(),
             outputs: VecDeque::new(),
         }
@@ -158,7 +166,14 @@ impl Dissemination {
         self.track(id, Tracked { transaction, size, holders, announce_at: None });
     }
 
-    fn admitted(&mut self, id: TransactionId, transaction: Arc<Transaction>, size: usize, peer: Peer, now: Time) {
+    fn admitted(
+        &mut self,
+        id: TransactionId,
+        transaction: Arc<Transaction>,
+        size: usize,
+        peer: Peer,
+        now: Time,
+    ) {
         let announce_at = Some(now + self.config.announce_delay);
         self.forget_wanted(&id);
         self.track(id, Tracked { transaction, size, holders: BTreeSet::from([peer]), announce_at });
@@ -174,6 +189,12 @@ impl Dissemination {
     fn forget_wanted(&mut self, id: &TransactionId) {
         if let Some(wanted) = self.wanted.remove(id) {
             self.pulls.remove(&(wanted.ask_at, *id));
+            if let Some(count) = self.wanted_of.get_mut(&wanted.first) {
+                *count -= 1;
+                if *count == 0 {
+                    self.wanted_of.remove(&wanted.first);
+                }
+            }
         }
     }
 
@@ -193,8 +214,10 @@ impl Dissemination {
             Message::Have(ids) => ids.into_iter().for_each(|id| self.announced(peer, id, now)),
             Message::Want(ids) => {
                 for id in ids {
-                    if let Some(tracked) = self.tracked.get_mut(&id) {
-                        tracked.holders.insert(peer);
+                    // Who has it, or was sent it over this connection, gets it no second time.
+                    if let Some(tracked) = self.tracked.get_mut(&id)
+                        && tracked.holders.insert(peer)
+                    {
                         let item = (tracked.transaction.clone(), tracked.size);
                         self.outgoing.entry(peer).or_default().push(item);
                     }
@@ -220,8 +243,11 @@ impl Dissemination {
             if wanted.announcers.len() < MAX_ANNOUNCERS && !wanted.announcers.contains(&peer) {
                 wanted.announcers.push_back(peer);
             }
-        } else if self.wanted.len() < MAX_WANTED {
-            self.wanted.insert(id, Wanted { announcers: VecDeque::from([peer]), ask_at: now });
+        } else if self.wanted.len() < MAX_WANTED
+            && self.wanted_of.get(&peer).is_none_or(|count| *count < MAX_WANTED_OF_PEER)
+        {
+            *self.wanted_of.entry(peer).or_default() += 1;
+            self.wanted.insert(id, Wanted { first: peer, announcers: VecDeque::from([peer]), ask_at: now });
             self.pulls.insert((now, id));
         }
     }
@@ -247,7 +273,7 @@ impl Dissemination {
             self.pulls.pop_first();
             let Some(wanted) = self.wanted.get_mut(&id) else { continue };
             let Some(peer) = wanted.announcers.pop_front() else {
-                self.wanted.remove(&id);
+                self.forget_wanted(&id);
                 continue;
             };
             want.entry(peer).or_default().push(id);
@@ -257,7 +283,11 @@ impl Dissemination {
         self.send_ids(want, Message::Want);
     }
 
-    fn send_ids(&mut self, ids: BTreeMap<Peer, Vec<TransactionId>>, message: fn(Vec<TransactionId>) -> Message) {
+    fn send_ids(
+        &mut self,
+        ids: BTreeMap<Peer, Vec<TransactionId>>,
+        message: fn(Vec<TransactionId>) -> Message,
+    ) {
         for (peer, ids) in ids {
             for part in ids.chunks(MAX_ITEMS) {
                 self.outputs.push_back(Output::Send(peer, message(part.to_vec())));
@@ -295,7 +325,9 @@ impl Machine for Dissemination {
             Input::Connected(peer) => self.connected(peer),
             Input::Disconnected(peer) => self.disconnected(peer),
             Input::Received(peer, message) => self.receive(peer, message, now),
-            Input::Command(Command::Submitted { id, transaction, size }) => self.submitted(id, transaction, size),
+            Input::Command(Command::Submitted { id, transaction, size }) => {
+                self.submitted(id, transaction, size)
+            }
             Input::Command(Command::Admitted { id, transaction, size, peer }) => {
                 self.admitted(id, transaction, size, peer, now);
             }

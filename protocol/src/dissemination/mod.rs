@@ -11,14 +11,15 @@
 //! copies at four nodes. In the bad case (a submitter that tells one node only, a lost connection) all nodes have
 //! it one delay and one pull later, within `Δ`, which is what the opening of heights rests on.
 //!
-//! Bounds: [`MAX_TRACKED`] transactions are tracked, [`MAX_WANTED`] ids pulled at a time, and messages are cut at
-//! [`MAX_ITEMS`] and [`BATCH_BYTES`].
+//! Bounds: [`MAX_TRACKED`] transactions are tracked, [`MAX_WANTED`] ids pulled at a time, of which each peer was the
+//! first to announce at most [`MAX_WANTED_OF_PEER`], and messages are cut at [`MAX_ITEMS`] and [`BATCH_BYTES`].
 
 mod machine;
 mod message;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
-pub use machine::{Command, Config, Dissemination, Event, MAX_TRACKED, MAX_WANTED};
+pub use machine::{Command, Config, Dissemination, Event, MAX_TRACKED, MAX_WANTED, MAX_WANTED_OF_PEER};
 pub use message::{BATCH_BYTES, MAX_ITEMS, MAX_MESSAGE_BYTES, Message};

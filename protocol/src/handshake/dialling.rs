@@ -50,7 +50,11 @@ impl Dialling {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Time> {
-        self.0.iter().filter(|address| !address.dialling && address.next < Time(u64::MAX)).map(|a| a.next).min()
+        self.0
+            .iter()
+            .filter(|address| !address.dialling && address.next < Time(u64::MAX))
+            .map(|a| a.next)
+            .min()
     }
 
     /// A connection to `peer` is there, by dialling `address` if that is given.
@@ -68,7 +72,10 @@ impl Dialling {
 
     /// The handshake with `peer` is done, so the address is good.
     pub(super) fn established(&mut self, peer: &Peer) {
-        self.0.iter_mut().filter(|known| known.peer.as_ref() == Some(peer)).for_each(|known| known.failures = 0);
+        self.0
+            .iter_mut()
+            .filter(|known| known.peer.as_ref() == Some(peer))
+            .for_each(|known| known.failures = 0);
     }
 
     /// No connection to `peer` is left.

@@ -5,8 +5,8 @@ use super::{
     dialling::Dialling,
     event::{Command, Direction, Event, RefusedBy},
     message::{
-        Binding, Hello, MAX_ADDRESS_BYTES, MAX_ADDRESSES_IN_HELLO, MAX_VERSION_BYTES, Message, RefusalReason, Request,
-        Response, Role,
+        Binding, Hello, MAX_ADDRESS_BYTES, MAX_ADDRESSES_IN_HELLO, MAX_VERSION_BYTES, Message, RefusalReason,
+        Request, Response, Role,
     },
 };
 use crate::{
@@ -23,6 +23,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// Most peers whose handshake is under way or done.
 pub const MAX_PEERS: usize = 1024;
 
+/// How often in one handshake a request is sent again that was lost with its connection.
+const MAX_RESENT: u32 = 8;
+
 #[derive(Clone, Copy, Debug)]
 struct Connection {
     number: u64,
@@ -37,21 +40,32 @@ enum Step {
     AwaitHello,
     /// Listener, `Hello` answered.
     AwaitProof(Hello),
-    /// Listener, `Proof` answered.
-    AwaitDone(Hello),
+    /// Listener, `Proof` answered, which came with this signature.
+    AwaitDone(Hello, Signature),
     /// Dialer, `Hello` sent.
     SentHello(u64),
     /// Dialer, `Proof` sent.
     SentProof(u64, Hello),
     /// Dialer, `Done` sent.
     SentDone(u64, Hello),
-    /// Done.
-    Established,
+    /// Done, with what the peer said and proved.
+    Established(Hello),
 }
 
 struct State {
+    /// The connection that is kept, then those that are being closed.
     connections: Vec<Connection>,
+    /// The one that was kept last.
+    latest: Connection,
+    /// Whether it was refused or took its leave, so that the next connection begins anew.
+    is_over: bool,
+    /// Whether the request of the present step was lost and no connection is there to send it again.
+    is_unsent: bool,
     challenge: Hash,
+    /// The peer's challenge in this handshake: a `Hello` that has it was sent again, or crossed ours.
+    theirs: Option<Hash>,
+    /// Requests that were sent again.
+    resent: u32,
     step: Step,
     role: Option<Role>,
     deadline: Option<Time>,
@@ -150,7 +164,8 @@ impl Handshake {
         let is_kept_out = self.kept_out.get(&peer).is_some_and(|until| now < *until);
         let is_full = self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&peer);
         if is_kept_out || is_full || self.leaving != Leaving::No || peer == self.config.peer {
-            let reason = if is_kept_out { RefusalReason::KeptOut.to_string() } else { "no room for it".to_owned() };
+            let reason =
+                if is_kept_out { RefusalReason::KeptOut.to_string() } else { "no room for it".to_owned() };
             return self.emit(Event::CloseConnection { peer, connection: number, reason, at_once: false });
         }
         let connection = Connection { number, direction, since: now };
@@ -158,7 +173,12 @@ impl Handshake {
             let challenge = self.challenge();
             let state = State {
                 connections: vec![connection],
+                latest: connection,
+                is_over: false,
+                is_unsent: false,
                 challenge,
+                theirs: None,
+                resent: 0,
                 step: Step::AwaitHello,
                 role: None,
                 deadline: None,
@@ -166,25 +186,50 @@ impl Handshake {
             self.peers.insert(peer, state);
             return self.begin(peer, direction, now);
         };
-        let Some(current) = state.connections.first().copied() else { return };
-        let at_once = current.direction != direction && now.since(current.since) < self.config.simultaneous_window;
-        let smaller_dials = |direction| (direction == Direction::Dialled) == (self.config.peer < peer);
-        if at_once && smaller_dials(current.direction) {
-            state.connections.push(connection);
-            let reason = "both nodes dialled at once: the connection that the smaller identifier dialled is kept";
-            let reason = reason.to_owned();
-            return self.emit(Event::CloseConnection { peer, connection: number, reason, at_once: true });
+        let current = state.latest;
+        let is_gone = state.connections.is_empty();
+        let at_once = !state.is_over
+            && current.direction != direction
+            && now.since(current.since) < self.config.simultaneous_window;
+        if !at_once {
+            state.connections.insert(0, connection);
+            state.latest = connection;
+            if !is_gone {
+                let reason = "the peer has opened a newer connection".to_owned();
+                self.emit(Event::CloseConnection { peer, connection: current.number, reason, at_once: true });
+            }
+            self.restart(peer, now);
+            return self.begin(peer, direction, now);
         }
-        state.connections.insert(0, connection);
-        let reason = if at_once {
-            "both nodes dialled at once: the connection that the smaller identifier dialled is kept"
-        } else {
-            "the peer has opened a newer connection"
-        };
+        // The handshake is between two peers and goes on over the connection that is kept.
+        if is_gone {
+            state.connections.push(connection);
+            state.latest = connection;
+            return self.resume(peer, direction, now);
+        }
+        let keeps_current = (current.direction == Direction::Dialled) == (self.config.peer < peer);
+        state.connections.insert(usize::from(keeps_current), connection);
+        state.latest = state.connections[0];
+        let is_untouched = state.step == Step::AwaitHello;
+        let (kept, closed) = if keeps_current { (current, connection) } else { (connection, current) };
+        let reason = "both nodes dialled at once: the connection that the smaller identifier dialled is kept";
         let reason = reason.to_owned();
-        self.emit(Event::CloseConnection { peer, connection: current.number, reason, at_once: true });
-        self.restart(peer, now);
-        self.begin(peer, direction, now);
+        self.emit(Event::CloseConnection { peer, connection: closed.number, reason, at_once: true });
+        if is_untouched && kept.direction == Direction::Dialled {
+            self.begin(peer, Direction::Dialled, now);
+        }
+    }
+
+    /// Goes on where the handshake was when the other of two connections dialled at once was closed.
+    fn resume(&mut self, peer: Peer, direction: Direction, now: Time) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let is_unsent = std::mem::take(&mut state.is_unsent);
+        match state.step.clone() {
+            Step::Established(hello) => self.establish(peer, hello, now),
+            Step::AwaitHello if direction == Direction::Dialled => self.begin(peer, direction, now),
+            _ if is_unsent => self.send_again(peer),
+            _ => {}
+        }
     }
 
     /// Begins the handshake on a connection: its dialer speaks first.
@@ -202,7 +247,8 @@ impl Handshake {
 
     fn advance(&mut self, peer: Peer, step: Step, now: Time) {
         if let Some(state) = self.peers.get_mut(&peer) {
-            state.deadline = (step != Step::Established).then_some(now + self.config.response_timeout);
+            state.deadline =
+                (!matches!(step, Step::Established(_))).then_some(now + self.config.response_timeout);
             state.step = step;
         }
     }
@@ -211,8 +257,10 @@ impl Handshake {
     fn restart(&mut self, peer: Peer, now: Time) {
         let challenge = self.challenge();
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        let was_established = state.step == Step::Established;
-        (state.challenge, state.role) = (challenge, None);
+        // Without a connection the loss was told already.
+        let was_established = state.role.is_some();
+        (state.is_over, state.is_unsent) = (false, false);
+        (state.challenge, state.theirs, state.resent, state.role) = (challenge, None, 0, None);
         self.advance(peer, Step::AwaitHello, now);
         if was_established {
             self.emit(Event::Lost { peer });
@@ -227,8 +275,11 @@ impl Handshake {
         let was_current = state.connections.first().is_some_and(|connection| connection.number == number);
         state.connections.retain(|connection| connection.number != number);
         let Some(next) = state.connections.first().copied() else {
-            let was_established = state.step == Step::Established;
-            self.peers.remove(&peer);
+            let was_established = state.role.take().is_some();
+            let is_young = now.since(state.latest.since) < self.config.simultaneous_window;
+            if !is_young || state.is_over {
+                self.peers.remove(&peer);
+            }
             self.dialling.lost(&self.config, &peer, now, &mut self.random);
             if was_established {
                 self.emit(Event::Lost { peer });
@@ -236,13 +287,16 @@ impl Handshake {
             return;
         };
         if was_current {
+            state.latest = next;
             self.restart(peer, now);
             self.begin(peer, next.direction, now);
         }
     }
 
     fn close(&mut self, peer: Peer, reason: &str) {
-        let connections = self.peers.get(&peer).map(|state| state.connections.clone()).unwrap_or_default();
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        state.is_over = true;
+        let connections = state.connections.clone();
         for connection in connections {
             let (connection, reason) = (connection.number, reason.to_owned());
             self.emit(Event::CloseConnection { peer, connection, reason, at_once: false });
@@ -279,6 +333,14 @@ impl Handshake {
         others.any(|(_, state)| state.role == Some(Role::Validator(key)))
     }
 
+    /// A role that was proved still has to be nobody else's when the handshake is done.
+    fn check_free(&self, peer: Peer, role: Role) -> Result<(), RefusalReason> {
+        match role {
+            Role::Validator(key) if self.is_in_use(&peer, key) => Err(RefusalReason::KeyInUse),
+            _ => Ok(()),
+        }
+    }
+
     fn check_proof(&self, peer: Peer, hello: &Hello, signature: &Signature) -> Result<(), RefusalReason> {
         let challenge = self.peers.get(&peer).map_or(Hash::ZERO, |state| state.challenge);
         let (network, role) = (self.config.network, hello.role);
@@ -286,45 +348,36 @@ impl Handshake {
         if !binding.verify(signature) {
             return Err(RefusalReason::FalseClaim);
         }
-        match role {
-            Role::Validator(key) if self.is_in_use(&peer, key) => Err(RefusalReason::KeyInUse),
-            _ => Ok(()),
-        }
+        self.check_free(peer, role)
     }
 
     fn receive_request(&mut self, peer: Peer, number: u64, request: Request, now: Time) {
         let Some(step) = self.peers.get(&peer).map(|state| state.step.clone()) else {
             let is_kept_out = self.kept_out.get(&peer).is_some_and(|until| now < *until);
-            let reason =
-                if is_kept_out { RefusalReason::KeptOut } else { RefusalReason::UnexpectedMessage };
+            let reason = if is_kept_out { RefusalReason::KeptOut } else { RefusalReason::UnexpectedMessage };
             return self.respond(peer, number, Response::Refused(reason));
         };
         match (request, step) {
-            (Request::Hello(hello), step) => {
-                if step == Step::Established {
-                    self.outputs.push_back(Output::Penalize(peer, Penalty::slight("a second hello")));
-                }
-                self.restart(peer, now);
-                if let Err(reason) = self.check_hello(peer, &hello) {
-                    return self.refuse(peer, Some(number), reason);
-                }
-                let challenge = self.peers.get(&peer).map_or(Hash::ZERO, |state| state.challenge);
-                let answer = self.hello(challenge);
-                self.respond(peer, number, Response::Hello(answer));
-                self.advance(peer, Step::AwaitProof(hello), now);
-            }
+            (Request::Hello(hello), step) => self.receive_hello(peer, number, hello, step, now),
             (Request::Proof { signature }, Step::AwaitProof(hello)) => {
                 if let Err(reason) = self.check_proof(peer, &hello, &signature) {
                     return self.refuse(peer, Some(number), reason);
                 }
-                let signature = self.my_proof(peer, &hello);
-                self.respond(peer, number, Response::Proof { signature });
-                self.advance(peer, Step::AwaitDone(hello), now);
+                self.answer_proof(peer, number, &hello);
+                self.advance(peer, Step::AwaitDone(hello, signature), now);
             }
-            (Request::Done, Step::AwaitDone(hello)) => {
+            // Sent again, because the answer was lost with its connection.
+            (Request::Proof { signature }, Step::AwaitDone(hello, seen)) if signature == seen => {
+                self.answer_proof(peer, number, &hello);
+            }
+            (Request::Done, Step::AwaitDone(hello, _)) => {
+                if let Err(reason) = self.check_free(peer, hello.role) {
+                    return self.refuse(peer, Some(number), reason);
+                }
                 self.respond(peer, number, Response::Done);
                 self.establish(peer, hello, now);
             }
+            (Request::Done, Step::Established(_)) => self.respond(peer, number, Response::Done),
             (Request::Refused(reason), _) => {
                 self.respond(peer, number, Response::Done);
                 self.refused_by_them(peer, reason);
@@ -332,10 +385,99 @@ impl Handshake {
             (Request::Goodbye, _) => {
                 self.respond(peer, number, Response::Done);
                 self.restart(peer, now);
+                if let Some(state) = self.peers.get_mut(&peer) {
+                    state.is_over = true;
+                }
             }
             (Request::Proof { .. } | Request::Done, _) => {
                 self.refuse(peer, Some(number), RefusalReason::UnexpectedMessage);
             }
+        }
+    }
+
+    /// A `Hello` begins the handshake, unless it crossed ours, was sent again, or comes when one is under way.
+    fn receive_hello(&mut self, peer: Peer, number: u64, hello: Hello, step: Step, now: Time) {
+        let Some(state) = self.peers.get(&peer) else { return };
+        let (challenge, is_known, deadline) =
+            (state.challenge, state.theirs == Some(hello.challenge), state.deadline);
+        match step {
+            Step::AwaitProof(_) if is_known => {
+                let answer = self.hello(challenge);
+                return self.respond(peer, number, Response::Hello(answer));
+            }
+            // Both speak first: the smaller identifier does, and the other takes back what it said.
+            Step::SentHello(_) if self.config.peer < peer => {
+                return self.respond(peer, number, Response::Done);
+            }
+            _ if is_known => return self.respond(peer, number, Response::Done),
+            Step::AwaitHello | Step::SentHello(_) => {}
+            _ => {
+                self.outputs.push_back(Output::Penalize(peer, Penalty::slight("a second hello")));
+                self.restart(peer, now);
+            }
+        }
+        if let Err(reason) = self.check_hello(peer, &hello) {
+            return self.refuse(peer, Some(number), reason);
+        }
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        state.theirs = Some(hello.challenge);
+        let is_second = matches!(step, Step::AwaitProof(_) | Step::AwaitDone(..));
+        let challenge = state.challenge;
+        let answer = self.hello(challenge);
+        self.respond(peer, number, Response::Hello(answer));
+        self.advance(peer, Step::AwaitProof(hello), now);
+        if let Some(state) = self.peers.get_mut(&peer)
+            && is_second
+        {
+            // Hellos without end do not keep a connection open.
+            state.deadline = deadline;
+        }
+    }
+
+    fn answer_proof(&mut self, peer: Peer, number: u64, hello: &Hello) {
+        let signature = self.my_proof(peer, hello);
+        self.respond(peer, number, Response::Proof { signature });
+    }
+
+    /// A request was lost, perhaps with one of two connections; the deadline of the step stays.
+    fn request_failed(&mut self, peer: Peer, number: u64) {
+        self.goodbyes.remove(&number);
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let (Step::SentHello(sent) | Step::SentProof(sent, _) | Step::SentDone(sent, _)) = state.step else {
+            return;
+        };
+        if sent != number {
+            return;
+        }
+        if state.connections.is_empty() {
+            state.is_unsent = true;
+        } else {
+            self.send_again(peer);
+        }
+    }
+
+    /// Sends the request of the present step again, with a new number.
+    fn send_again(&mut self, peer: Peer) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if state.resent >= MAX_RESENT {
+            return;
+        }
+        state.resent += 1;
+        let (challenge, step) = (state.challenge, state.step.clone());
+        let step = match step {
+            Step::SentHello(_) => {
+                let hello = self.hello(challenge);
+                Step::SentHello(self.request(peer, Request::Hello(hello)))
+            }
+            Step::SentProof(_, hello) => {
+                let signature = self.my_proof(peer, &hello);
+                Step::SentProof(self.request(peer, Request::Proof { signature }), hello)
+            }
+            Step::SentDone(_, hello) => Step::SentDone(self.request(peer, Request::Done), hello),
+            other => other,
+        };
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.step = step;
         }
     }
 
@@ -349,6 +491,9 @@ impl Handshake {
                 if let Err(reason) = self.check_hello(peer, &hello) {
                     return self.refuse(peer, None, reason);
                 }
+                if let Some(state) = self.peers.get_mut(&peer) {
+                    state.theirs = Some(hello.challenge);
+                }
                 let signature = self.my_proof(peer, &hello);
                 let sent = self.request(peer, Request::Proof { signature });
                 self.advance(peer, Step::SentProof(sent, hello), now);
@@ -360,7 +505,12 @@ impl Handshake {
                 let sent = self.request(peer, Request::Done);
                 self.advance(peer, Step::SentDone(sent, hello), now);
             }
-            (Response::Done, Step::SentDone(sent, hello)) if sent == number => self.establish(peer, hello, now),
+            (Response::Done, Step::SentDone(sent, hello)) if sent == number => {
+                match self.check_free(peer, hello.role) {
+                    Ok(()) => self.establish(peer, hello, now),
+                    Err(reason) => self.refuse(peer, None, reason),
+                }
+            }
             (
                 Response::Refused(reason),
                 Step::SentHello(sent) | Step::SentProof(sent, _) | Step::SentDone(sent, _),
@@ -371,7 +521,7 @@ impl Handshake {
     }
 
     fn establish(&mut self, peer: Peer, hello: Hello, now: Time) {
-        self.advance(peer, Step::Established, now);
+        self.advance(peer, Step::Established(hello.clone()), now);
         if let Some(state) = self.peers.get_mut(&peer) {
             state.role = Some(hello.role);
         }
@@ -395,7 +545,9 @@ impl Handshake {
             }
             _ => None,
         };
-        penalty.map(|penalty| self.outputs.push_back(Output::Penalize(peer, penalty)));
+        if let Some(penalty) = penalty {
+            self.outputs.push_back(Output::Penalize(peer, penalty));
+        }
         if let Some(state) = self.peers.get_mut(&peer) {
             // The answer is given the time to get there; the other side closes too.
             state.deadline = None;
@@ -409,12 +561,8 @@ impl Handshake {
     }
 
     fn leave(&mut self, now: Time) {
-        let established: Vec<Peer> = self
-            .peers
-            .iter()
-            .filter(|(_, state)| state.step == Step::Established)
-            .map(|(peer, _)| *peer)
-            .collect();
+        let established: Vec<Peer> =
+            self.peers.iter().filter(|(_, state)| state.role.is_some()).map(|(peer, _)| *peer).collect();
         for peer in established {
             let number = self.request(peer, Request::Goodbye);
             self.goodbyes.insert(number, peer);
@@ -443,10 +591,7 @@ impl Handshake {
                 let gave_up = self.dialling.failed(&self.config, &address, now, &mut self.random);
                 gave_up.into_iter().for_each(|event| self.emit(event));
             }
-            Command::RequestFailed { number, .. } => {
-                // The deadline of the step deals with the rest.
-                self.goodbyes.remove(&number);
-            }
+            Command::RequestFailed { peer, number } => self.request_failed(peer, number),
             Command::Height(height) => self.height = height,
             Command::KeepOut { peer, until } => {
                 self.kept_out.retain(|_, until| now < *until);
@@ -462,7 +607,9 @@ impl Handshake {
     fn dial_due(&mut self, now: Time) {
         if self.leaving == Leaving::No {
             let peers = &self.peers;
-            let due = self.dialling.due(now, |peer| peers.contains_key(peer));
+            let due = self
+                .dialling
+                .due(now, |peer| peers.get(peer).is_some_and(|state| !state.connections.is_empty()));
             due.into_iter().for_each(|event| self.emit(event));
         }
     }
@@ -490,6 +637,8 @@ impl Machine for Handshake {
     }
 
     fn handle_timeout(&mut self, now: Time) {
+        let window = self.config.simultaneous_window;
+        self.peers.retain(|_, state| !state.connections.is_empty() || now.since(state.latest.since) < window);
         let late: Vec<Peer> = self
             .peers
             .iter()
@@ -499,6 +648,10 @@ impl Machine for Handshake {
         for peer in late {
             if let Some(state) = self.peers.get_mut(&peer) {
                 state.deadline = None;
+                if state.connections.is_empty() {
+                    state.is_over = true;
+                    continue;
+                }
             }
             self.emit(Event::Refused { peer, reason: RefusalReason::Timeout, by: RefusedBy::Us });
             self.close(peer, &RefusalReason::Timeout.to_string());
@@ -513,11 +666,14 @@ impl Machine for Handshake {
 
     fn poll_timeout(&self) -> Option<Time> {
         let deadlines = self.peers.values().filter_map(|state| state.deadline).min();
+        let window = self.config.simultaneous_window;
+        let gone = self.peers.values().filter(|state| state.connections.is_empty());
+        let gone = gone.map(|state| state.latest.since + window).min();
         let dial = self.dialling.next_timeout().filter(|_| self.leaving == Leaving::No);
         let leaving = match self.leaving {
             Leaving::Until(until) => Some(until),
             Leaving::No | Leaving::Done => None,
         };
-        [deadlines, dial, leaving].into_iter().flatten().min()
+        [deadlines, gone, dial, leaving].into_iter().flatten().min()
     }
 }

@@ -132,7 +132,9 @@ pub enum RefusalReason {
     #[error("its hello is malformed")]
     MalformedHello,
     /// The signature does not prove the key for this challenge, these two peers and this role.
-    #[error("it did not prove the key that it claims: the signature is not of this key over this challenge and connection")]
+    #[error(
+        "it did not prove the key that it claims: the signature is not of this key over this challenge and connection"
+    )]
     FalseClaim,
     /// The observer's key is not that of its peer id.
     #[error("the key that it claims is not that of its peer id")]

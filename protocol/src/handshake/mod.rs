@@ -13,7 +13,9 @@
 //! is done: the driver opens its channels on [`Event::Established`] and not before.
 //!
 //! **One connection.** Two nodes that dial each other at once keep the connection that the smaller identifier (in
-//! byte order) dialled; both sides compute the same. A second connection that is *not* of that kind means that the
+//! byte order) dialled; both sides compute the same, and the handshake goes on over it: it is between two peers, not
+//! two ends of a connection. If both have said `Hello`, the larger identifier takes its own back. A request that was
+//! lost with the other connection is sent again, and answered again. A second connection that is *not* of that kind means that the
 //! other side has lost its end of the first (it was restarted, and this side has not noticed, as happens with
 //! QUIC): the newer one is then kept and the handshake begins anew. Closing the newer one instead would lock a
 //! restarted validator out until the old connection times out.
@@ -28,6 +30,7 @@ mod machine;
 mod message;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 pub use config::Config;

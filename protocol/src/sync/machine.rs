@@ -23,8 +23,12 @@ pub const MAX_LOOKUPS: usize = 4;
 /// Most single blocks that are being pulled.
 pub const MAX_FETCHES: usize = 16;
 
-/// Answers in a row without the heights that a peer claims, after which the claim is not believed.
+/// Times in a row that a peer does not bring the heights that it claims (it has none, fails, or is silent), after
+/// which the claim is not believed.
 const MAX_EMPTY_ANSWERS: u32 = 3;
+
+/// Most peers that are asked for one single block.
+const MAX_CANDIDATES: usize = 64;
 
 /// Configuration of the machine.
 #[derive(Clone, Debug)]
@@ -159,12 +163,16 @@ struct PeerState {
     told: Height,
     lookups: usize,
     empty_answers: u32,
+    /// Number of the last range that it was asked for.
+    asked: u64,
 }
 
 struct Range {
     peer: Peer,
     /// The request, while there is no answer.
     pending: Option<(u64, Time)>,
+    /// How many heights were asked for.
+    limit: u32,
     heights: Vec<ProvedHeight>,
 }
 
@@ -179,7 +187,8 @@ struct Fetch {
 pub struct Sync {
     config: Config,
     height: Height,
-    moved_at: Time,
+    /// Since when a peer has claimed a height that this node has not reached.
+    behind_since: Option<Time>,
     hurry: bool,
     peers: BTreeMap<Peer, PeerState>,
     /// Ranges by their first height.
@@ -201,7 +210,7 @@ impl Sync {
             status_at: Time(0) + config.status_interval,
             config,
             height: 0,
-            moved_at: Time(0),
+            behind_since: None,
             hurry: true,
             peers: BTreeMap::new(),
             ranges: BTreeMap::new(),
@@ -242,14 +251,21 @@ impl Sync {
 
     // --- Catching up -----------------------------------------------------------------------------------------
 
+    /// When heights are to be pulled, if this node is behind.
     fn fetch_from(&self) -> Option<Time> {
-        let behind = self.target() > self.height;
-        let at = if self.hurry || self.catching_up { self.moved_at } else { self.moved_at + self.config.patience };
-        behind.then_some(at)
+        let since = self.behind_since?;
+        Some(if self.hurry || self.catching_up { since } else { since + self.config.patience })
     }
 
     fn progress(&mut self, now: Time) {
-        self.ranges = self.ranges.split_off(&(self.height + 1));
+        self.ranges = self.ranges.split_off(&self.height.saturating_add(1));
+        if self.target() <= self.height {
+            self.behind_since = None;
+            // Those who decide hurry at the start only, until they have seen the tip.
+            self.hurry &= self.peers.is_empty();
+        } else {
+            self.behind_since.get_or_insert(now);
+        }
         if self.fetch_from().is_some_and(|at| at <= now) {
             self.catching_up = true;
             self.ask_ranges(now);
@@ -269,23 +285,27 @@ impl Sync {
                 from += if range.pending.is_some() { step } else { range.heights.len() as Height };
                 continue;
             }
-            let busy: BTreeSet<Peer> = self.ranges.values().map(|range| range.peer).collect();
-            let free = self.peers.iter().filter(|(peer, state)| state.height >= from && !busy.contains(*peer));
-            // The one that has been told least is asked first, so that the load goes round.
-            let Some(peer) = free.map(|(peer, _)| *peer).nth(self.requests as usize % self.free(from, &busy).max(1))
+            // Who has answered can be asked again although the answer still waits to be applied.
+            let pending = self.ranges.values().filter(|range| range.pending.is_some());
+            let busy: BTreeSet<Peer> = pending.map(|range| range.peer).collect();
+            let free =
+                self.peers.iter().filter(|(peer, state)| state.height >= from && !busy.contains(*peer));
+            // Those who brought what they claimed come first, then those who were not asked for the longest time.
+            let Some(peer) =
+                free.min_by_key(|(_, state)| (state.empty_answers, state.asked)).map(|(peer, _)| *peer)
             else {
                 break;
             };
             // Up to the next range that is under way, so that ranges never overlap.
             let gap = self.ranges.range(from..).next().map_or(step, |(next, _)| (next - from).min(step));
-            let number = self.request(peer, Request::Blocks { from, limit: gap as u32 });
+            let limit = gap as u32;
+            let number = self.request(peer, Request::Blocks { from, limit });
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.asked = number;
+            }
             let pending = Some((number, now + self.config.range_timeout));
-            self.ranges.insert(from, Range { peer, pending, heights: Vec::new() });
+            self.ranges.insert(from, Range { peer, pending, limit, heights: Vec::new() });
         }
-    }
-
-    fn free(&self, from: Height, busy: &BTreeSet<Peer>) -> usize {
-        self.peers.iter().filter(|(peer, state)| state.height >= from && !busy.contains(*peer)).count()
     }
 
     fn deliver(&mut self) {
@@ -302,28 +322,39 @@ impl Sync {
 
     fn received_range(&mut self, peer: Peer, number: u64, heights: Vec<ProvedHeight>) {
         let mut ranges = self.ranges.iter_mut();
-        let Some((from, range)) = ranges.find(|(_, range)| range.pending.is_some_and(|(sent, _)| sent == number))
+        let Some((from, range)) = ranges
+            .find(|(_, range)| range.peer == peer && range.pending.is_some_and(|(sent, _)| sent == number))
         else {
             return;
         };
         let from = *from;
         let in_order = heights.iter().zip(from..).all(|(proved, height)| proved.decided.height() == height);
-        if !in_order || heights.len() > MAX_HEIGHTS as usize {
+        if !in_order || heights.len() > range.limit as usize {
             self.ranges.remove(&from);
             return self.blame(peer, "heights that were not asked for");
         }
         if heights.is_empty() {
             self.ranges.remove(&from);
             if let Some(state) = self.peers.get_mut(&peer) {
-                state.empty_answers += 1;
                 state.height = state.height.min(from - 1);
             }
-            return self.outputs.push_back(Output::Penalize(peer, Penalty::slight("heights that it claimed to have")));
+            return self.missed(peer, "heights that it claimed to have");
         }
         if let Some(state) = self.peers.get_mut(&peer) {
             state.empty_answers = 0;
         }
         (range.pending, range.heights) = (None, heights);
+    }
+
+    /// A peer did not bring what it claims to have.
+    fn missed(&mut self, peer: Peer, reason: &str) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.empty_answers = state.empty_answers.saturating_add(1);
+            if state.empty_answers >= MAX_EMPTY_ANSWERS {
+                state.height = state.height.min(self.height);
+            }
+        }
+        self.outputs.push_back(Output::Penalize(peer, Penalty::slight(reason)));
     }
 
     /// Throws away everything of a peer that is not applied.
@@ -344,10 +375,14 @@ impl Sync {
 
     fn fetch_block(&mut self, height: Height, hash: BlockHash, peers: Vec<Peer>, now: Time) {
         if let Some(fetch) = self.fetches.get_mut(&hash) {
-            fetch.candidates.extend(peers);
-            fetch.candidates.truncate(64);
+            for peer in peers {
+                if fetch.candidates.len() < MAX_CANDIDATES && !fetch.candidates.contains(&peer) {
+                    fetch.candidates.push_back(peer);
+                }
+            }
         } else if self.fetches.len() < MAX_FETCHES {
-            let fetch = Fetch { height, candidates: peers.into(), asked: None, deadline: now };
+            let candidates = peers.into_iter().take(MAX_CANDIDATES).collect();
+            let fetch = Fetch { height, candidates, asked: None, deadline: now };
             self.fetches.insert(hash, fetch);
         }
         self.ask_blocks(now);
@@ -371,14 +406,17 @@ impl Sync {
 
     fn received_block(&mut self, peer: Peer, number: u64, block: Option<Box<Block>>, now: Time) {
         let asked = |fetch: &Fetch| fetch.asked == Some((number, peer));
-        let Some(hash) = self.fetches.iter().find(|(_, fetch)| asked(fetch)).map(|(hash, _)| *hash) else { return };
+        let Some(hash) = self.fetches.iter().find(|(_, fetch)| asked(fetch)).map(|(hash, _)| *hash) else {
+            return;
+        };
         match block {
             Some(block) if block.hash() == hash => {
                 self.fetches.remove(&hash);
                 self.emit(Event::BlockFetched { block: Arc::new(*block) });
             }
             Some(_) => {
-                self.outputs.push_back(Output::Penalize(peer, Penalty::fatal("another block than was asked for")));
+                self.outputs
+                    .push_back(Output::Penalize(peer, Penalty::fatal("another block than was asked for")));
                 self.next_candidate(&hash, now);
             }
             None => self.next_candidate(&hash, now),
@@ -404,10 +442,21 @@ impl Sync {
         }
         if state.lookups >= MAX_LOOKUPS {
             let reason = format!("more than {MAX_LOOKUPS} requests at a time");
-            return self.outputs.push_back(Output::Penalize(peer, Penalty::slight(reason)));
+            self.outputs.push_back(Output::Penalize(peer, Penalty::slight(reason)));
+            let nothing = match request {
+                Request::Block { .. } => Response::Block(None),
+                _ => Response::Blocks(Vec::new()),
+            };
+            return self
+                .outputs
+                .push_back(Output::Send(peer, Message::Response { number, response: nothing }));
         }
         state.lookups += 1;
         self.lookups.insert(number, peer);
+        let request = match request {
+            Request::Blocks { from, limit } => Request::Blocks { from, limit: limit.min(MAX_HEIGHTS) },
+            other => other,
+        };
         self.emit(Event::Lookup { token: number, request });
     }
 
@@ -424,7 +473,7 @@ impl Sync {
 
     fn set_height(&mut self, height: Height, now: Time) {
         if height != self.height {
-            (self.height, self.moved_at) = (height, now);
+            (self.height, self.behind_since) = (height, None);
             if self.peers.values().any(|peer| peer.follows) && self.announce_at.is_none() {
                 self.announce_at = Some(now + self.config.announce_interval);
             }
@@ -457,8 +506,13 @@ impl Sync {
     }
 
     fn request_failed(&mut self, peer: Peer, number: u64, now: Time) {
-        let of_range = |range: &Range| range.pending.is_some_and(|(sent, _)| sent == number);
+        let of_range =
+            |range: &Range| range.peer == peer && range.pending.is_some_and(|(sent, _)| sent == number);
+        let before = self.ranges.len();
         self.ranges.retain(|_, range| !of_range(range));
+        if self.ranges.len() < before {
+            self.missed(peer, "a request for heights that failed");
+        }
         let asked = |fetch: &Fetch| fetch.asked == Some((number, peer));
         let hash = self.fetches.iter().find(|(_, fetch)| asked(fetch)).map(|(hash, _)| *hash);
         hash.iter().for_each(|hash| self.next_candidate(hash, now));
@@ -467,7 +521,7 @@ impl Sync {
     fn command(&mut self, command: Command, now: Time) {
         match command {
             Command::Joined { peer, height, follows } => {
-                let state = PeerState { height, follows, told: 0, lookups: 0, empty_answers: 0 };
+                let state = PeerState { height, follows, told: 0, lookups: 0, empty_answers: 0, asked: 0 };
                 self.peers.insert(peer, state);
                 if follows && self.height > height {
                     self.announce_at.get_or_insert(now);
@@ -476,7 +530,7 @@ impl Sync {
             Command::Height { height } => self.set_height(height, now),
             Command::Behind { peer, height } => {
                 self.learn(peer, height.saturating_sub(1));
-                self.hurry |= height > self.height + 2;
+                self.hurry |= height > self.height.saturating_add(2);
             }
             Command::Applied => self.delivered = None,
             Command::Rejected { peer, reason } => {
@@ -522,10 +576,11 @@ impl Machine for Sync {
 
     fn handle_timeout(&mut self, now: Time) {
         let late = |range: &Range| range.pending.is_some_and(|(_, deadline)| deadline <= now);
-        let slow: Vec<Peer> = self.ranges.values().filter(|range| late(range)).map(|range| range.peer).collect();
+        let slow: Vec<Peer> =
+            self.ranges.values().filter(|range| late(range)).map(|range| range.peer).collect();
         self.ranges.retain(|_, range| !late(range));
         for peer in slow {
-            self.outputs.push_back(Output::Penalize(peer, Penalty::slight("a range that did not come in time")));
+            self.missed(peer, "a range that did not come in time");
         }
         self.ask_blocks(now);
         self.announce(now);
@@ -537,7 +592,8 @@ impl Machine for Sync {
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        let ranges = self.ranges.values().filter_map(|range| range.pending.map(|(_, deadline)| deadline)).min();
+        let ranges =
+            self.ranges.values().filter_map(|range| range.pending.map(|(_, deadline)| deadline)).min();
         let fetches = self.fetches.values().map(|fetch| fetch.deadline).min();
         let patience = self.fetch_from().filter(|_| !self.catching_up);
         let status = (!self.peers.is_empty()).then_some(self.status_at);

@@ -16,9 +16,11 @@ mod machine;
 mod message;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 pub use machine::{Command, Config, Event, MAX_FETCHES, MAX_IN_FLIGHT, MAX_LOOKUPS, Sync};
 pub use message::{
-    MAX_HEIGHTS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Message, ProvedHeight, RESPONSE_BYTES, Request, Response,
+    MAX_HEIGHTS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Message, ProvedHeight, RESPONSE_BYTES, Request,
+    Response,
 };
