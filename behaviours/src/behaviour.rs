@@ -1,9 +1,7 @@
 //! The one behaviour that a node runs: every protocol it speaks, composed in one place.
 
 use crate::{channel, exchange};
-use libp2p::{
-    PeerId, allow_block_list, connection_limits, identify, identity::Keypair, ping, swarm::NetworkBehaviour,
-};
+use libp2p::{PeerId, allow_block_list, connection_limits, identify, identity::Keypair, ping};
 use std::time::Duration;
 
 /// Bounds and names of the protocols.
@@ -72,25 +70,34 @@ impl Config {
     }
 }
 
-/// Everything that a node speaks.
-#[derive(NetworkBehaviour)]
-pub struct Behaviour {
-    /// Bounds on connections.
-    pub limits: connection_limits::Behaviour,
-    /// Peers that are kept out.
-    pub blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
-    /// Who is there, and which protocols and addresses it has.
-    pub identify: identify::Behaviour,
-    /// Whether it is still there.
-    pub ping: ping::Behaviour,
-    /// Who it is: network, role, proof of its key.
-    pub handshake: exchange::Behaviour,
-    /// What was decided.
-    pub sync: exchange::Behaviour,
-    /// What is being decided.
-    pub consensus: channel::Behaviour,
-    /// What waits to be decided.
-    pub transactions: channel::Behaviour,
+pub use composition::{Behaviour, BehaviourEvent};
+
+/// The struct alone, because the derive writes an enum of events beside it whose variants carry no documentation.
+#[allow(missing_docs)]
+mod composition {
+    use crate::{channel, exchange};
+    use libp2p::{allow_block_list, connection_limits, identify, ping, swarm::NetworkBehaviour};
+
+    /// Everything that a node speaks.
+    #[derive(NetworkBehaviour)]
+    pub struct Behaviour {
+        /// Bounds on connections.
+        pub limits: connection_limits::Behaviour,
+        /// Peers that are kept out.
+        pub blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
+        /// Who is there, and which protocols and addresses it has.
+        pub identify: identify::Behaviour,
+        /// Whether it is still there.
+        pub ping: ping::Behaviour,
+        /// Who it is: network, role, proof of its key.
+        pub handshake: exchange::Behaviour,
+        /// What was decided.
+        pub sync: exchange::Behaviour,
+        /// What is being decided.
+        pub consensus: channel::Behaviour,
+        /// What waits to be decided.
+        pub transactions: channel::Behaviour,
+    }
 }
 
 impl Behaviour {

@@ -27,7 +27,7 @@ pub fn to_hex(bytes: &[u8]) -> String {
 pub fn from_hex(text: &str) -> Result<Vec<u8>, HexError> {
     let digits = text.as_bytes();
     let error = HexError { expected: digits.len().next_multiple_of(2), found: digits.len() };
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(error);
     }
     let digit = |byte: u8| (byte as char).to_digit(16);

@@ -26,7 +26,7 @@ impl Instance {
     pub(super) fn start_last_window(&mut self) {
         if let Some(me) = self.me {
             self.closings.insert(me);
-            self.to_all(Message::Closing { height: self.height() });
+            self.send_to_all(Message::Closing { height: self.height() });
         }
     }
 
@@ -83,7 +83,7 @@ impl Instance {
 
     fn send_commits(&mut self, value: Value) {
         let commits = collect(&self.commits, &value);
-        self.to_all(Message::Commit { height: self.height(), value, commits });
+        self.send_to_all(Message::Commit { height: self.height(), value, commits });
     }
 
     fn commit_proof(&self, value: &Value) -> Option<Proof> {
@@ -132,7 +132,7 @@ impl Instance {
             if let Some((me, signature)) = self.sign(Kind::Settle, value) {
                 self.settles.insert(me, (value, signature));
                 let settles = collect(&self.settles, &value);
-                self.to_all(Message::Settle { height: self.height(), value, settles });
+                self.send_to_all(Message::Settle { height: self.height(), value, settles });
             }
         }
         // Due no longer: what is left to do follows from messages.

@@ -40,7 +40,7 @@ impl Instance {
         }
         let hash = block.hash();
         // The body alone binds nobody, so it need not wait for the log.
-        self.to_all(Message::Block(Box::new(block.as_ref().clone())));
+        self.send_to_all(Message::Block(Box::new(block.as_ref().clone())));
         self.name(self.leader, hash);
         self.blocks.insert(hash, block);
         self.extracted.push(hash);
@@ -187,7 +187,7 @@ impl Instance {
                 self.endorsements.entry(block).or_default().insert(me, signature);
             }
             let chain = self.chain(&block);
-            self.to_all(chain);
+            self.send_to_all(chain);
         }
     }
 

@@ -213,7 +213,7 @@ impl Instance {
         self.effects.push(Effect::Event(event));
     }
 
-    fn to_all(&mut self, message: Message) {
+    fn send_to_all(&mut self, message: Message) {
         self.effects.push(Effect::ToAll(message));
     }
 

@@ -69,7 +69,7 @@ impl Instance {
             self.supports.entry(block).or_default().relays.insert(me, signature);
         }
         if let Some(message) = self.support_message(&block) {
-            self.to_all(message);
+            self.send_to_all(message);
         }
     }
 

@@ -19,7 +19,7 @@ impl Instance {
         if let Some((me, signature)) = self.sign(Kind::Vote, Value::Skip) {
             self.votes.insert(me, (Value::Skip, signature));
             let votes = self.votes_for(&Value::Skip);
-            self.to_all(Message::Skip { height: self.height(), votes });
+            self.send_to_all(Message::Skip { height: self.height(), votes });
         }
     }
 
