@@ -13,11 +13,11 @@
 //! The proof of a height travels in the next block, so all nodes write the same bytes up to the tip; what the tip
 //! adds is this node's own knowledge of heights that no block follows yet.
 //!
-//! - [`format`]: the entries, written and read within bounds.
-//! - [`export`]: from a database or a running node's heights to a stream.
-//! - [`verify`]: from a stream and the genesis file to a [`Report`], or the height and the rule that is broken.
+//! - [`mod@format`]: the entries, written and read within bounds.
+//! - [`mod@export`]: from a database or a running node's heights to a stream.
+//! - [`mod@verify`]: from a stream and the genesis file to a [`Report`], or the height and the rule that is broken.
 //! - [`recount`]: the tallies once more, from the ballots in the blocks alone.
-//! - [`import`]: a verified stream into a fresh home.
+//! - [`mod@import`]: a verified stream into a fresh home.
 
 pub mod export;
 pub mod format;

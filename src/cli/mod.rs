@@ -1,6 +1,6 @@
 //! The command line. One file for each command or group of commands; each says `--help` with an example.
 //!
-//! Results go to standard output ([`output`]), progress and errors to standard error ([`progress`], [`failure`]); the
+//! Results go to standard output (`output.rs`), progress and errors to standard error (`progress.rs`, `failure.rs`); the
 //! exit code is 0 only on success, 2 for a command line that cannot be understood, and 1 for everything else.
 
 mod archive;

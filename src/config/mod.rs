@@ -2,7 +2,7 @@
 //! defaults.
 //!
 //! Each source is read into a [`Layer`], where what it does not say is `None`; [`NodeConfig::resolve`] lays them over
-//! one another. [`file`] is the format of the file, [`environment`] the names of the variables, [`located`] how
+//! one another. [`mod@file`] is the format of the file, [`environment`] the names of the variables, [`located`] how
 //! errors find their line.
 
 pub mod environment;

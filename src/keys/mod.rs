@@ -13,7 +13,7 @@
 //! The seed is that of an Ed25519 key (RFC 8032); the public key is authenticated with the ciphertext. Files are
 //! made with mode 0600 in folders of mode 0700, are never overwritten, and are refused when others may read them.
 //!
-//! - [`file`]: reading, making and locking one file.
+//! - [`mod@file`]: reading, making and locking one file.
 //! - [`cipher`]: from a passphrase to a locked seed and back.
 //! - [`passphrase`]: where a passphrase comes from.
 //! - [`voters`]: a folder with the keys of a poll's voters.

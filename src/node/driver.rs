@@ -238,7 +238,7 @@ impl Driver {
         match effect {
             Effect::Send { channel, ref bytes, .. } => {
                 self.metrics.sent(channel, bytes.len());
-                self.to_network(effect);
+                self.send_to_network(effect);
             }
             Effect::Lookup { token, request } => self.look_up(token, request),
             Effect::Submitted { ticket, verdicts } => {
@@ -276,11 +276,11 @@ impl Driver {
             }
             Effect::Tell(notice) => self.notice(notice),
             Effect::Append(_) => {}
-            effect => self.to_network(effect),
+            effect => self.send_to_network(effect),
         }
     }
 
-    fn to_network(&mut self, effect: Effect) {
+    fn send_to_network(&mut self, effect: Effect) {
         let inputs = self.network.carry_out(effect);
         inputs.into_iter().for_each(|input| self.input(input));
     }

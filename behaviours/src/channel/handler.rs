@@ -236,10 +236,8 @@ impl ConnectionHandler for Handler {
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: (lane, stream),
                 ..
-            }) => {
-                if self.open && self.requested[lane.index()] {
-                    self.outgoing[lane.index()].stream = Some(stream);
-                }
+            }) if self.open && self.requested[lane.index()] => {
+                self.outgoing[lane.index()].stream = Some(stream);
             }
             ConnectionEvent::DialUpgradeError(DialUpgradeError { info: lane, error }) => {
                 if matches!(error, StreamUpgradeError::NegotiationFailed) {

@@ -98,7 +98,8 @@ impl Consensus {
         self.certificateless = self.certificateless.split_off(&oldest);
         let restarted = self.config.restarted && !self.has_opened;
         let late = restarted || self.late_until.is_some_and(|until| height <= until);
-        self.current = Some(Instance::new(self.config.clone(), height, validators, leader, late, &self.signed));
+        self.current =
+            Some(Instance::new(self.config.clone(), height, validators, leader, late, &self.signed));
         for (peer, message) in self.ahead.remove(&height).unwrap_or_default() {
             self.receive(peer, message, now);
         }
@@ -181,7 +182,8 @@ impl Consensus {
     fn peers_that_named(&self, block: &conclave_ledger::hash::BlockHash) -> Vec<Peer> {
         let Some(instance) = &self.current else { return Vec::new() };
         let namers = instance.namers(block);
-        let named = |key: &PublicKey| instance.set().index_of(key).is_some_and(|index| namers.contains(&index));
+        let named =
+            |key: &PublicKey| instance.set().index_of(key).is_some_and(|index| namers.contains(&index));
         let (mut first, others): (Vec<Peer>, Vec<Peer>) =
             self.peers.keys().partition(|peer| self.peers.get(peer).is_some_and(named));
         first.extend(others);
@@ -192,10 +194,12 @@ impl Consensus {
 
     fn receive(&mut self, peer: Peer, message: Message, now: Time) {
         let Some(key) = self.peers.get(&peer).copied() else {
-            return self.penalize(peer, Penalty::serious("a consensus message from a peer that is no validator"));
+            return self
+                .penalize(peer, Penalty::serious("a consensus message from a peer that is no validator"));
         };
         let height = message.height();
-        let shows = if matches!(message, Message::Decided { .. }) { height } else { height.saturating_sub(1) };
+        let shows =
+            if matches!(message, Message::Decided { .. }) { height } else { height.saturating_sub(1) };
         let shown = self.shown.entry(key).or_default();
         *shown = shows.max(*shown);
         let Some(current) = &mut self.current else { return };
@@ -206,6 +210,10 @@ impl Consensus {
             let Some(index) = current.set().index_of(&key) else {
                 return self.penalize(peer, Penalty::slight("a message of a height that it does not decide"));
             };
+            // Usually the certificate is on its way; where it is not, sync has the proof.
+            if matches!(message, Message::Decided { .. }) && current.decision().is_none() {
+                return self.emit(Event::Behind { peer, height: height + 1 });
+            }
             if let Err(penalty) = current.receive(index, message, now) {
                 self.penalize(peer, penalty);
             }
@@ -225,7 +233,8 @@ impl Consensus {
                 Err(error) => self.penalize(peer, Penalty::fatal(format!("a certificate: {error}"))),
             };
         }
-        let Some(instance) = self.retired.iter_mut().find(|instance| instance.height() == message.height()) else {
+        let Some(instance) = self.retired.iter_mut().find(|instance| instance.height() == message.height())
+        else {
             return;
         };
         let Some(index) = instance.set().index_of(key) else { return };
@@ -282,7 +291,9 @@ impl Consensus {
             self.send(peer, Message::Decided { height: tip });
         }
         let needs = |instance: &&mut Instance| {
-            instance.decision().is_some_and(|decision| !decision.proof.as_ref().is_some_and(Proof::is_certificate))
+            instance
+                .decision()
+                .is_some_and(|decision| !decision.proof.as_ref().is_some_and(Proof::is_certificate))
         };
         let mut resent: Vec<Message> = Vec::new();
         self.retired.iter_mut().filter(needs).for_each(|instance| resent.extend(instance.resend()));
@@ -315,7 +326,9 @@ impl Consensus {
                 .map(|(peer, _)| *peer)
                 .collect();
             let instances = self.retired.iter_mut().chain(self.current.as_mut());
-            let Some(instance) = instances.into_iter().find(|instance| instance.height() == height) else { continue };
+            let Some(instance) = instances.into_iter().find(|instance| instance.height() == height) else {
+                continue;
+            };
             if behind.is_empty() {
                 continue;
             }
@@ -331,9 +344,10 @@ impl Consensus {
     fn announce(&mut self, now: Time) {
         if self.announce_at.is_some_and(|at| at <= now) {
             self.announce_at = None;
-            let decided = self.current.as_ref().map(|instance| {
-                instance.height() - u64::from(instance.decision().is_none())
-            });
+            let decided = self
+                .current
+                .as_ref()
+                .map(|instance| instance.height() - u64::from(instance.decision().is_none()));
             let peers: Vec<Peer> = self.peers.keys().copied().collect();
             if let Some(height) = decided.filter(|height| *height > 0) {
                 peers.iter().for_each(|peer| self.send(*peer, Message::Decided { height }));
@@ -388,7 +402,9 @@ impl Consensus {
                 self.pending = pending;
                 self.progress(now);
             }
-            Command::Built { height, block } => self.with_current(height, now, |instance| instance.built(block, now)),
+            Command::Built { height, block } => {
+                self.with_current(height, now, |instance| instance.built(block, now))
+            }
             Command::Checked { height, block, verdict } => {
                 self.with_current(height, now, |instance| instance.checked(block, verdict, now));
             }

@@ -51,6 +51,9 @@ mod machine;
 mod message;
 mod record;
 
+#[cfg(test)]
+mod tests;
+
 pub use config::Config;
 pub use event::{Command, Event, Verdict};
 pub use instance::{BLOCKS_PER_SENDER, MAX_EXTRACTED};

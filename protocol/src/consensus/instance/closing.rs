@@ -56,7 +56,10 @@ impl Instance {
     }
 
     /// Exactly one block extracted, and it is valid and, in fast mode, supported: that block. Otherwise skip.
-    fn value_at_the_end(&self, supported: impl Fn(&Self, &conclave_ledger::hash::BlockHash) -> bool) -> Value {
+    fn value_at_the_end(
+        &self,
+        supported: impl Fn(&Self, &conclave_ledger::hash::BlockHash) -> bool,
+    ) -> Value {
         match self.extracted.as_slice() {
             [block]
                 if self.verdicts.get(block).copied().flatten().is_some_and(|verdict| verdict.valid)
@@ -114,33 +117,37 @@ impl Instance {
     /// P3.
     pub(super) fn late_close(&mut self, now: Time) {
         let over = self.step == Step::Over || (self.step == Step::End && self.late);
-        if self.decision.is_some() || !self.is_untimed() || !over || self.closings.len() < self.set.quorum() {
+        if self.decision.is_some() || self.has_settled || !self.is_untimed() || !over {
+            return;
+        }
+        if self.closings.len() < self.set.quorum() {
             return;
         }
         let settle_at = *self.settle_at.get_or_insert(now + self.config.window());
-        if now < settle_at {
-            return;
+        if now >= settle_at {
+            (self.has_settled, self.settle_at) = (true, None);
+            self.settle(now);
         }
-        let settled = self.me.and_then(|me| self.settles.get(&me)).map(|(value, _)| *value);
-        if settled.is_none() {
-            let told = self.commits.values().chain(self.settles.values()).map(|(value, _)| *value).next();
-            let value = told.unwrap_or_else(|| {
-                self.value_at_the_end(|instance, block| {
-                    instance.count_votes(&Value::Block(*block)) >= instance.set.support()
-                })
-            });
-            if let Some((me, signature)) = self.sign(Kind::Settle, value) {
-                self.settles.insert(me, (value, signature));
-                let settles = collect(&self.settles, &value);
-                self.send_to_all(Message::Settle { height: self.height(), value, settles });
-            }
+    }
+
+    fn settle(&mut self, now: Time) {
+        let known = self.commits.values().chain(self.settles.values()).map(|(value, _)| *value).next();
+        let value = known.unwrap_or_else(|| {
+            self.value_at_the_end(|instance, block| {
+                instance.count_votes(&Value::Block(*block)) >= instance.set.support()
+            })
+        });
+        let has_signed = self.me.is_none_or(|me| self.settles.contains_key(&me));
+        if !has_signed && let Some((me, signature)) = self.sign(Kind::Settle, value) {
+            self.settles.insert(me, (value, signature));
+            let settles = collect(&self.settles, &value);
+            self.send_to_all(Message::Settle { height: self.height(), value, settles });
         }
-        // Due no longer: what is left to do follows from messages.
-        self.settle_at = Some(Time(u64::MAX));
         self.count_settles(now);
     }
 
-    fn count_settles(&mut self, now: Time) {
+    /// A quorum of settles decides, whoever counts them.
+    pub(super) fn count_settles(&mut self, now: Time) {
         let mut values: Vec<Value> = self.settles.values().map(|(value, _)| *value).collect();
         values.sort_unstable();
         values.dedup();

@@ -72,7 +72,9 @@ impl Instance {
             return Err(Penalty::fatal("a chain without the leader's signature"));
         }
         if !self.name(sender, block) {
-            return Err(Penalty::serious(format!("chains on more than {BLOCKS_PER_SENDER} blocks of one height")));
+            return Err(Penalty::serious(format!(
+                "chains on more than {BLOCKS_PER_SENDER} blocks of one height"
+            )));
         }
         self.receive_votes(Value::Block(block), votes)?;
         for (signer, signature) in endorsements.iter() {
@@ -117,7 +119,10 @@ impl Instance {
 
     /// A non-empty block with the leader's signature opens the height; a chain without its block does not.
     fn open_for_block(&mut self, block: &BlockHash, now: Time) {
-        if !self.is_open() && self.blocks.contains_key(block) && self.chain_signature(self.leader, block).is_some() {
+        if !self.is_open()
+            && self.blocks.contains_key(block)
+            && self.chain_signature(self.leader, block).is_some()
+        {
             self.open(now);
         }
     }
@@ -193,12 +198,8 @@ impl Instance {
 
     /// The longest known chain on `block`.
     pub(super) fn chain(&self, block: &BlockHash) -> Message {
-        Message::Chain {
-            height: self.height(),
-            block: *block,
-            votes: self.votes_for(&Value::Block(*block)),
-            endorsements: self.endorsements.get(block).cloned().unwrap_or_default(),
-        }
+        let (votes, endorsements) = self.chain_signatures(block);
+        Message::Chain { height: self.height(), block: *block, votes, endorsements }
     }
 
     /// Pulls blocks that are named and did not come by themselves; asked again until they are here.

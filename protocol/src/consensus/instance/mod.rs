@@ -15,10 +15,12 @@ mod signatures;
 mod support;
 mod votes;
 
-#[cfg(test)]
-mod tests;
-
-use super::{config::Config, event::{Event, Verdict}, message::Message, record::SignedRecord};
+use super::{
+    config::Config,
+    event::{Event, Verdict},
+    message::Message,
+    record::SignedRecord,
+};
 use crate::{penalty::Penalty, time::Time};
 use conclave_ledger::{
     block::Block,
@@ -94,6 +96,8 @@ pub(super) struct Instance {
     step: Step,
 
     votes: BTreeMap<ValidatorIndex, (Value, Signature)>,
+    /// Votes for blocks by those who have voted for something else already: chain signatures, but no votes.
+    second_votes: BTreeMap<BlockHash, SignatureSet>,
     endorsements: BTreeMap<BlockHash, SignatureSet>,
     settles: BTreeMap<ValidatorIndex, (Value, Signature)>,
     commits: BTreeMap<ValidatorIndex, (Value, Signature)>,
@@ -108,7 +112,9 @@ pub(super) struct Instance {
 
     certificates: BTreeMap<Value, Relayed>,
     supports: BTreeMap<BlockHash, Relayed>,
+    /// When a late close settles (P3), and whether it has.
     settle_at: Option<Time>,
+    has_settled: bool,
     misbehaved: BTreeSet<ValidatorIndex>,
     decision: Option<Decision>,
     announced: bool,
@@ -137,6 +143,7 @@ impl Instance {
             halted: false,
             step: Step::Vote,
             votes: BTreeMap::new(),
+            second_votes: BTreeMap::new(),
             endorsements: BTreeMap::new(),
             settles: BTreeMap::new(),
             commits: BTreeMap::new(),
@@ -150,13 +157,17 @@ impl Instance {
             certificates: BTreeMap::new(),
             supports: BTreeMap::new(),
             settle_at: None,
+            has_settled: false,
             misbehaved: BTreeSet::new(),
             decision: None,
             announced: false,
             effects: Vec::new(),
         };
         if let Some(me) = instance.me {
-            signed.iter().filter(|record| record.height == height).for_each(|record| instance.recall(me, record));
+            signed
+                .iter()
+                .filter(|record| record.height == height)
+                .for_each(|record| instance.recall(me, record));
         }
         instance
     }
@@ -261,6 +272,10 @@ impl Instance {
 
     /// Does what is due.
     pub(super) fn handle_timeout(&mut self, now: Time) {
+        // A process that was stopped for longer than Δ no longer knows what arrived when.
+        if self.due(self.step).is_some_and(|due| due + self.config.delta < now) && self.decision.is_none() {
+            self.late = true;
+        }
         while self.decision.is_none() && self.due(self.step).is_some_and(|due| due <= now) {
             match self.step {
                 Step::Vote => self.end_first_window(),
@@ -295,13 +310,19 @@ impl Instance {
     fn progress(&mut self, now: Time) {
         self.extract(now);
         self.assemble_certificates(now);
+        self.count_settles(now);
         self.late_close(now);
     }
 
     // --- Messages --------------------------------------------------------------------------------------------
 
     /// Takes a message of this height from the validator at `sender`.
-    pub(super) fn receive(&mut self, sender: ValidatorIndex, message: Message, now: Time) -> Result<(), Penalty> {
+    pub(super) fn receive(
+        &mut self,
+        sender: ValidatorIndex,
+        message: Message,
+        now: Time,
+    ) -> Result<(), Penalty> {
         match message {
             Message::Block(block) => self.receive_block(Some(sender), Arc::new(*block), now),
             Message::Chain { block, votes, endorsements, .. } => {

@@ -27,17 +27,24 @@ impl Instance {
         signature: &Signature,
     ) -> Result<bool, Penalty> {
         if self.set.get(signer).is_none() {
-            return Err(Penalty::fatal(format!("a signature by validator {signer}, whom this height does not have")));
+            return Err(Penalty::fatal(format!(
+                "a signature by validator {signer}, whom this height does not have"
+            )));
         }
         let Some(key) = self.set.signer(signer) else { return Ok(false) };
         if self.slot.verify(key, kind, value, signature) {
             Ok(true)
         } else {
-            Err(Penalty::fatal(format!("a {kind:?} signature at height {} that does not verify", self.height())))
+            Err(Penalty::fatal(format!(
+                "a {kind:?} signature at height {} that does not verify",
+                self.height()
+            )))
         }
     }
 
-    /// Adds a vote that came in a message. A second vote for another value is evidence and is not kept.
+    /// Adds a vote that came in a message. A second vote for another value is evidence. It does not count as a vote,
+    /// but on a block it is a chain signature all the same: an equivocating leader's two votes make two chains, and
+    /// who ignored one of them would extract less than others do.
     pub(super) fn add_vote(
         &mut self,
         signer: ValidatorIndex,
@@ -45,7 +52,9 @@ impl Instance {
         signature: &Signature,
     ) -> Result<(), Penalty> {
         let known = self.votes.get(&signer).copied();
-        if known.is_some_and(|(voted, _)| voted == value) || !self.believe(signer, Kind::Vote, &value, signature)? {
+        let is_second = |block| self.second_votes.get(&block).is_some_and(|set| set.contains(signer));
+        let is_known = known.is_some_and(|(voted, _)| voted == value) || value.block().is_some_and(is_second);
+        if is_known || !self.believe(signer, Kind::Vote, &value, signature)? {
             return Ok(());
         }
         match known {
@@ -53,6 +62,9 @@ impl Instance {
                 self.votes.insert(signer, (value, *signature));
             }
             Some((voted, first)) => {
+                if let Value::Block(block) = value {
+                    self.second_votes.entry(block).or_default().insert(signer, *signature);
+                }
                 self.misbehaved(signer, (Kind::Vote, voted, first), (Kind::Vote, value, *signature));
             }
         }
@@ -125,28 +137,40 @@ impl Instance {
     }
 
     /// A chain signature of `signer` on `block`.
-    pub(super) fn chain_signature(&self, signer: ValidatorIndex, block: &BlockHash) -> Option<(Kind, Signature)> {
-        let vote = self.votes.get(&signer).filter(|(value, _)| *value == Value::Block(*block));
-        let endorsement = || self.endorsements.get(block)?.get(signer).map(|signature| (Kind::Endorse, *signature));
-        vote.map(|(_, signature)| (Kind::Vote, *signature)).or_else(endorsement)
+    pub(super) fn chain_signature(
+        &self,
+        signer: ValidatorIndex,
+        block: &BlockHash,
+    ) -> Option<(Kind, Signature)> {
+        let (votes, endorsements) = self.chain_signatures(block);
+        let vote = votes.get(signer).map(|signature| (Kind::Vote, *signature));
+        vote.or_else(|| endorsements.get(signer).map(|signature| (Kind::Endorse, *signature)))
+    }
+
+    /// All known chain signatures on `block`: votes, first and second ones, and endorsements.
+    pub(super) fn chain_signatures(&self, block: &BlockHash) -> (SignatureSet, SignatureSet) {
+        let mut votes = self.votes_for(&Value::Block(*block));
+        for (signer, signature) in self.second_votes.get(block).into_iter().flat_map(SignatureSet::iter) {
+            votes.insert(signer, *signature);
+        }
+        (votes, self.endorsements.get(block).cloned().unwrap_or_default())
     }
 
     /// Number of validators with a chain signature on `block`; none unless the leader is among them.
     pub(super) fn chain_length(&self, block: &BlockHash) -> usize {
-        if self.chain_signature(self.leader, block).is_none() {
+        let (votes, endorsements) = self.chain_signatures(block);
+        if !votes.contains(self.leader) && !endorsements.contains(self.leader) {
             return 0;
         }
-        let endorsers = self.endorsements.get(block);
-        let voters = self.votes.iter().filter(|(_, (value, _))| *value == Value::Block(*block));
-        let voters_only = voters.filter(|(voter, _)| !endorsers.is_some_and(|set| set.contains(**voter))).count();
-        voters_only + endorsers.map_or(0, SignatureSet::len)
+        votes.len() + endorsements.signers().filter(|signer| !votes.contains(*signer)).count()
     }
 
     /// The leader is to sign one block only; two chain signatures of its own on two blocks are evidence.
     pub(super) fn check_double_proposal(&mut self) {
         let named: Vec<BlockHash> = self.candidates().collect();
         let mut signed = named.iter().filter_map(|block| {
-            self.chain_signature(self.leader, block).map(|(kind, signature)| (kind, Value::Block(*block), signature))
+            self.chain_signature(self.leader, block)
+                .map(|(kind, signature)| (kind, Value::Block(*block), signature))
         });
         if let (Some(first), Some(second)) = (signed.next(), signed.next()) {
             self.misbehaved(self.leader, first, second);

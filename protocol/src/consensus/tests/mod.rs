@@ -1,0 +1,7 @@
+//! The rules one by one ([`rules`]), and whole networks in virtual time ([`networks`]).
+
+#![allow(clippy::unwrap_used)]
+
+mod lab;
+mod networks;
+mod rules;
