@@ -13,7 +13,17 @@ const PROTOCOL: [&str; 6] =
 
 /// What must not be anywhere below them: the beginnings of names.
 const IMPURE: [&str; 11] = [
-    "async-", "futures", "getrandom", "hyper", "libp2p", "mio", "quinn", "redb", "rustix", "socket2", "tokio",
+    "async-",
+    "futures",
+    "getrandom",
+    "hyper",
+    "libp2p",
+    "mio",
+    "quinn",
+    "redb",
+    "rustix",
+    "socket2",
+    "tokio",
 ];
 
 /// Names of the packages that `package` uses in a release, itself among them, down to `depth`.
@@ -69,5 +79,8 @@ fn the_crates_depend_downward_only() {
 fn the_check_sees_what_it_is_there_for() {
     let node = dependencies("conclave-behaviours", "100");
     let found = impure(&node);
-    assert!(found.iter().any(|name| *name == "libp2p") && found.iter().any(|name| *name == "tokio"), "{found:?}");
+    assert!(
+        found.iter().any(|name| *name == "libp2p") && found.iter().any(|name| *name == "tokio"),
+        "{found:?}"
+    );
 }

@@ -319,9 +319,9 @@ impl Chain {
         self.undo.push_back((height, undo));
         self.forget_undo();
         self.refresh();
-        let transactions = decided.block().map_or_else(Vec::new, |block| {
-            block.transactions.iter().map(Transaction::id).collect()
-        });
+        let transactions = decided
+            .block()
+            .map_or_else(Vec::new, |block| block.transactions.iter().map(Transaction::id).collect());
         Ok(Applied { height, hash, changes, transactions })
     }
 

@@ -40,7 +40,8 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -> Re
     if bytes.len() > limit {
         return Err(DecodeError::TooLong { length: bytes.len(), limit });
     }
-    let value: T = cbor4ii::serde::from_slice(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
+    let value: T =
+        cbor4ii::serde::from_slice(bytes).map_err(|error| DecodeError::Malformed(error.to_string()))?;
     if encode(&value) == bytes { Ok(value) } else { Err(DecodeError::NotCanonical) }
 }
 
@@ -63,7 +64,10 @@ mod tests {
         assert_eq!(decode::<Point>(&bytes, 64).unwrap(), point);
         assert_eq!(decode::<Point>(&bytes, 4), Err(DecodeError::TooLong { length: bytes.len(), limit: 4 }));
         for cut in 0..bytes.len() {
-            assert!(matches!(decode::<Point>(&bytes[..cut], 64), Err(DecodeError::Malformed(_))), "cut at {cut}");
+            assert!(
+                matches!(decode::<Point>(&bytes[..cut], 64), Err(DecodeError::Malformed(_))),
+                "cut at {cut}"
+            );
         }
         let trailing = [bytes.as_slice(), &[0]].concat();
         assert_eq!(decode::<Point>(&trailing, 64), Err(DecodeError::NotCanonical));

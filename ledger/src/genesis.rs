@@ -169,7 +169,9 @@ pub enum GenesisRule {
     #[error("the key is not an Ed25519 public key; print a validator's with `conclave key show`")]
     UnusableKey,
     /// `f` is not below `n`.
-    #[error("{faulty} faulty of {validators} validators: at least one must be honest, so give {validators} − 1 or less")]
+    #[error(
+        "{faulty} faulty of {validators} validators: at least one must be honest, so give {validators} − 1 or less"
+    )]
     Faulty {
         /// f as given.
         faulty: u16,
@@ -234,7 +236,10 @@ impl Genesis {
         }
         match self.faulty {
             FaultBound::Exactly(faulty) if usize::from(faulty) >= self.validators.len() => {
-                return fail("faulty".into(), GenesisRule::Faulty { faulty, validators: self.validators.len() });
+                return fail(
+                    "faulty".into(),
+                    GenesisRule::Faulty { faulty, validators: self.validators.len() },
+                );
             }
             _ => {}
         }

@@ -41,7 +41,9 @@ pub enum PoolError {
     #[error(transparent)]
     Invalid(#[from] TransactionError),
     /// The pool is full.
-    #[error("the pool holds {transactions} transactions of {bytes} bytes and is full: try again when some are decided")]
+    #[error(
+        "the pool holds {transactions} transactions of {bytes} bytes and is full: try again when some are decided"
+    )]
     Full {
         /// Transactions waiting.
         transactions: usize,
@@ -183,7 +185,11 @@ impl Pool {
 
     /// Frees the places of transactions that break a rule at the chain's tip, from the oldest to the first that
     /// breaks none, and returns their ids and the rules. Afterwards the pool is empty or has a valid transaction.
-    pub fn drop_invalid_front(&mut self, chain: &Chain, now_ms: u64) -> Vec<(TransactionId, TransactionError)> {
+    pub fn drop_invalid_front(
+        &mut self,
+        chain: &Chain,
+        now_ms: u64,
+    ) -> Vec<(TransactionId, TransactionError)> {
         let at = chain.next_context(now_ms.max(chain.tip().timestamp + 1));
         let view = chain.view();
         let check = |(transaction, id, size)| {

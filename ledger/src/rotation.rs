@@ -68,7 +68,8 @@ impl Rotation {
 
     /// The leader of the next height: the member after the last leader who may lead and is not passed over.
     pub fn leader(&self, set: &ValidatorSet) -> PublicKey {
-        let after_last = self.last.and_then(|last| set.index_of(&last)).map_or(0, |index| usize::from(index) + 1);
+        let after_last =
+            self.last.and_then(|last| set.index_of(&last)).map_or(0, |index| usize::from(index) + 1);
         let in_turn = || {
             let members = set.members.iter();
             members.cycle().skip(after_last).take(set.len()).filter(|member| !member.suspended)

@@ -228,8 +228,7 @@ mod tests {
 
     #[test]
     fn a_signature_set_reads_back_and_its_mask_is_exact() {
-        let set: SignatureSet =
-            [(0, Signature([1; 64])), (9, Signature([2; 64]))].into_iter().collect();
+        let set: SignatureSet = [(0, Signature([1; 64])), (9, Signature([2; 64]))].into_iter().collect();
         let bytes = encode(&set);
         assert_eq!(decode::<SignatureSet>(&bytes, 1 << 16).unwrap(), set);
         for (mask, signatures) in [

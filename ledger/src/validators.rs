@@ -102,7 +102,11 @@ impl ValidatorSet {
 
     /// `q`, the number of votes in a certificate: `n−f` when `f < n/3`, and `⌊(n+f)/2⌋+1` otherwise.
     pub fn quorum(&self) -> usize {
-        if self.closes_by_quorum() { self.len() - self.faulty() } else { (self.len() + self.faulty()) / 2 + 1 }
+        if self.closes_by_quorum() {
+            self.len() - self.faulty()
+        } else {
+            (self.len() + self.faulty()) / 2 + 1
+        }
     }
 
     /// `n−q+1`, the number of votes that rule out a certificate on another value.
@@ -112,7 +116,10 @@ impl ValidatorSet {
 
     /// The position of the validator with this key.
     pub fn index_of(&self, key: &PublicKey) -> Option<ValidatorIndex> {
-        self.members.iter().position(|member| member.validator.key == *key).map(|index| index as ValidatorIndex)
+        self.members
+            .iter()
+            .position(|member| member.validator.key == *key)
+            .map(|index| index as ValidatorIndex)
     }
 
     /// The member at `index`.
@@ -133,16 +140,24 @@ mod tests {
     /// n, f, q and support by hand from the definitions of the consensus page.
     #[test]
     fn quorums_follow_the_definitions() {
-        for (n, f, quorum, support) in
-            [(1, 0, 1, 1), (3, 1, 3, 1), (4, 1, 3, 2), (4, 2, 4, 1), (4, 3, 4, 1), (5, 1, 4, 2), (7, 2, 5, 3), (7, 3, 6, 2)]
-        {
-            let validators = (0..n).map(|number| Validator {
-                name: format!("v{number}"),
-                key: PublicKey([number as u8; 32]),
-            });
+        for (n, f, quorum, support) in [
+            (1, 0, 1, 1),
+            (3, 1, 3, 1),
+            (4, 1, 3, 2),
+            (4, 2, 4, 1),
+            (4, 3, 4, 1),
+            (5, 1, 4, 2),
+            (7, 2, 5, 3),
+            (7, 3, 6, 2),
+        ] {
+            let validators = (0..n)
+                .map(|number| Validator { name: format!("v{number}"), key: PublicKey([number as u8; 32]) });
             let set = ValidatorSet::new(validators, FaultBound::Exactly(f));
             assert_eq!((set.quorum(), set.support()), (quorum, support), "n={n} f={f}");
-            assert!(2 * quorum > n + usize::from(f), "two certificates share an honest validator: n={n} f={f}");
+            assert!(
+                2 * quorum > n + usize::from(f),
+                "two certificates share an honest validator: n={n} f={f}"
+            );
         }
     }
 

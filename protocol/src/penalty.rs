@@ -82,7 +82,8 @@ impl Scores {
         }
         let score = self.0.entry(peer).or_insert(Score { points: 0, updated: now, kept_out_until: None });
         let forgotten = now.since(score.updated).as_secs() / FORGET_POINT_AFTER.as_secs();
-        score.points = score.points.saturating_sub(forgotten.min(u64::from(SCORE_LIMIT)) as u32) + severity.points();
+        score.points =
+            score.points.saturating_sub(forgotten.min(u64::from(SCORE_LIMIT)) as u32) + severity.points();
         score.updated = now;
         if score.points >= SCORE_LIMIT {
             score.points = 0;

@@ -322,7 +322,8 @@ impl Driver {
 
     fn listen_addresses(&self) -> Vec<String> {
         let id = *self.network.swarm.local_peer_id();
-        let with_id = |address: &Multiaddr| address.clone().with_p2p(id).unwrap_or_else(|address| address).to_string();
+        let with_id =
+            |address: &Multiaddr| address.clone().with_p2p(id).unwrap_or_else(|address| address).to_string();
         self.network.swarm.listeners().map(with_id).collect()
     }
 
@@ -395,7 +396,12 @@ impl Driver {
             Notice::Opened { height, leader } => self.publish(NodeEvent::Opened { height, leader }),
             Notice::Voted { height, value } => self.publish(NodeEvent::Voted { height, value }),
             Notice::Halted { height, closing, quorum } => {
-                tracing::warn!(height, closing, quorum, "the height cannot close: too few validators are reachable");
+                tracing::warn!(
+                    height,
+                    closing,
+                    quorum,
+                    "the height cannot close: too few validators are reachable"
+                );
                 self.status.halted = Some(height);
                 self.metrics.halted.set(1);
                 self.publish(NodeEvent::Halted { height, closing, quorum });

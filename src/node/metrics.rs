@@ -53,11 +53,27 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix("conclave");
         registry.register("height", "Last decided height", metrics.height.clone());
         registry.register("pool_transactions", "Transactions waiting", metrics.pool_transactions.clone());
-        registry.register("pool_bytes", "Canonical bytes of the transactions waiting", metrics.pool_bytes.clone());
+        registry.register(
+            "pool_bytes",
+            "Canonical bytes of the transactions waiting",
+            metrics.pool_bytes.clone(),
+        );
         registry.register("peers", "Peers whose handshake is done", metrics.peers.clone());
-        registry.register("halted", "1 while the open height cannot close for want of a quorum", metrics.halted.clone());
-        registry.register("decided_heights", "Decided heights by kind: block or skip", metrics.heights.clone());
-        registry.register("decided_transactions", "Transactions in decided blocks", metrics.transactions.clone());
+        registry.register(
+            "halted",
+            "1 while the open height cannot close for want of a quorum",
+            metrics.halted.clone(),
+        );
+        registry.register(
+            "decided_heights",
+            "Decided heights by kind: block or skip",
+            metrics.heights.clone(),
+        );
+        registry.register(
+            "decided_transactions",
+            "Transactions in decided blocks",
+            metrics.transactions.clone(),
+        );
         registry.register(
             "decision_seconds",
             "Time from opening a height to its decision on this node",

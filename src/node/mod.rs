@@ -28,7 +28,10 @@ use std::{
     sync::{Arc, Mutex},
     time::Instant,
 };
-use tokio::{net::TcpListener, sync::{broadcast, mpsc, watch}};
+use tokio::{
+    net::TcpListener,
+    sync::{broadcast, mpsc, watch},
+};
 
 /// Why a node does not start, or has stopped.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +55,9 @@ pub enum NodeError {
     #[error(transparent)]
     Log(#[from] WalQueueError),
     /// The log failed while the node ran.
-    #[error("the write-ahead log cannot be written, so the node stops before it says anything that is not on disk: {0}")]
+    #[error(
+        "the write-ahead log cannot be written, so the node stops before it says anything that is not on disk: {0}"
+    )]
     LogFailed(String),
     /// The database failed while the node ran.
     #[error("the database cannot be written, so the node stops; nothing that was acknowledged is lost: {0}")]
@@ -113,7 +118,8 @@ pub enum NodeError {
 pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let genesis = Arc::new(genesis_file::read(&config.genesis)?);
     let node_key = keys::load(&config.node_key, &config.passphrases)?;
-    let validator_key = config.validator_key.as_ref().map(|path| keys::load(path, &config.passphrases)).transpose()?;
+    let validator_key =
+        config.validator_key.as_ref().map(|path| keys::load(path, &config.passphrases)).transpose()?;
     let identity = keys::node_identity(&node_key);
     let peer_id = identity.public().to_peer_id();
     let mut opened = persistence::open(&config.home, genesis.clone())?;
@@ -121,7 +127,8 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let mut registry = Registry::default();
     let version = concat!("conclave/", env!("CARGO_PKG_VERSION"));
     let network = opened.restored.chain.network();
-    let behaviour = conclave_behaviours::Config::new(network.to_string()[..16].to_owned(), version.to_owned());
+    let behaviour =
+        conclave_behaviours::Config::new(network.to_string()[..16].to_owned(), version.to_owned());
     let swarm = conclave_behaviours::build_swarm(identity, &behaviour, &mut registry)?;
     let metrics = metrics::Metrics::register(&mut registry);
     let mut network_side = network::Network::new(swarm);
@@ -163,16 +170,17 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         token: config.api.token.as_ref().map(|token| token.as_str().to_owned()),
         hostnames: config.api.hostnames.clone(),
     };
-    let api_address = api_listener.local_addr().map_err(|source| NodeError::ApiListen {
-        address: config.api.listen.to_string(),
-        source,
-    })?;
-    let api = tokio::spawn(api::serve(api_listener, handle.clone(), api_config, Arc::new(Mutex::new(registry))));
+    let api_address = api_listener
+        .local_addr()
+        .map_err(|source| NodeError::ApiListen { address: config.api.listen.to_string(), source })?;
+    let api =
+        tokio::spawn(api::serve(api_listener, handle.clone(), api_config, Arc::new(Mutex::new(registry))));
     tracing::info!(
         peer = %peer_id, %network, height = node.chain().tip().height, api = %api_address, is_validator,
         "the node is up"
     );
-    let driver = driver::Driver::new(node, network_side, persistence, metrics, handle.clone(), start, &config);
+    let driver =
+        driver::Driver::new(node, network_side, persistence, metrics, handle.clone(), start, &config);
     let result = driver.run(request_queue, disk_events).await;
     handle.stop();
     match api.await {

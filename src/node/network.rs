@@ -82,9 +82,10 @@ impl Network {
 
     pub(super) fn listen(&mut self, addresses: &[Multiaddr]) -> Result<(), NodeError> {
         for address in addresses {
-            self.swarm
-                .listen_on(address.clone())
-                .map_err(|error| NodeError::Listen { address: address.to_string(), reason: error.to_string() })?;
+            self.swarm.listen_on(address.clone()).map_err(|error| NodeError::Listen {
+                address: address.to_string(),
+                reason: error.to_string(),
+            })?;
         }
         Ok(())
     }

@@ -1,7 +1,10 @@
 //! The node's two disks: the log that everything waits for, and the database that follows.
 
 use super::{NodeError, handle::RecentHeight};
-use crate::storage::{WAL_QUEUE, Batch, Database, DirectoryLock, Store, TransactionLocation, Wal, WalEvent, WalThread, Writer, WriterEvent};
+use crate::storage::{
+    Batch, Database, DirectoryLock, Store, TransactionLocation, WAL_QUEUE, Wal, WalEvent, WalThread, Writer,
+    WriterEvent,
+};
 use conclave_ledger::{
     block::Decided,
     chain::{Applied, Chain},
@@ -58,7 +61,10 @@ pub(super) fn open(home: &Path, genesis: Arc<Genesis>) -> Result<OpenedHome, Nod
     let network = genesis.network_id().0;
     let Store { wal, replay, database, lock } = Store::open(home, network)?;
     for cut in &replay.cuts {
-        tracing::warn!(?cut, "the log ended in a write that a crash interrupted; nothing that was acknowledged is lost");
+        tracing::warn!(
+            ?cut,
+            "the log ended in a write that a crash interrupted; nothing that was acknowledged is lost"
+        );
     }
     let snapshot = database.snapshot()?;
     let height = snapshot.last_height()?.unwrap_or(0);
@@ -72,7 +78,10 @@ pub(super) fn open(home: &Path, genesis: Arc<Genesis>) -> Result<OpenedHome, Nod
         let mut entries = Vec::new();
         snapshot.for_each_state(|key, value| entries.push((key.to_vec(), value.to_vec())))?;
         let chain = Chain::restore(genesis, entries);
-        chain.map_err(|error| NodeError::Damaged { path: database.path().to_owned(), reason: error.to_string() })?
+        chain.map_err(|error| NodeError::Damaged {
+            path: database.path().to_owned(),
+            reason: error.to_string(),
+        })?
     };
     if chain.tip().height != height {
         let reason = format!("its state is that of height {}, its blocks go to {height}", chain.tip().height);
@@ -163,7 +172,8 @@ impl Persistence {
         let bytes = record.encode();
         let parts = bytes.chunks(PART_BYTES).len();
         for (index, part) in bytes.chunks(PART_BYTES).enumerate() {
-            let flag = if index + 1 < parts { MORE_FOLLOW } else { 0 } | if index > 0 { CONTINUES } else { 0 };
+            let flag =
+                if index + 1 < parts { MORE_FOLLOW } else { 0 } | if index > 0 { CONTINUES } else { 0 };
             self.appended += 1;
             self.unlogged.push_back((self.appended, [&[flag], part].concat()));
         }
@@ -242,7 +252,8 @@ impl Persistence {
             codec::decode::<Decided>(&bytes, usize::MAX).ok()
         });
         let blocks = undone.into_values().map(|recent| recent.decided.as_ref().clone()).chain(stored);
-        let transactions = blocks.filter_map(|decided| decided.block().map(|block| block.transactions.clone()));
+        let transactions =
+            blocks.filter_map(|decided| decided.block().map(|block| block.transactions.clone()));
         let batch = Batch {
             removed_heights: (height..=tip).collect(),
             removed_transactions: transactions.flatten().map(|transaction| transaction.id().0).collect(),

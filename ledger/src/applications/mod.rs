@@ -9,13 +9,7 @@ pub mod governance;
 pub mod polls;
 pub mod records;
 
-use crate::{
-    genesis::Genesis,
-    hash::TransactionId,
-    keys::PublicKey,
-    signed::Height,
-    state::View,
-};
+use crate::{genesis::Genesis, hash::TransactionId, keys::PublicKey, signed::Height, state::View};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The height in which something happens.

@@ -310,6 +310,7 @@ fn check_signatures(block: &Block, ids: &[TransactionId], known: &impl Knowledge
     if batch.verify() {
         return Ok(());
     }
-    let bad = block.transactions.iter().zip(ids).position(|(transaction, id)| !transaction.verify_signature(id));
+    let bad =
+        block.transactions.iter().zip(ids).position(|(transaction, id)| !transaction.verify_signature(id));
     bad.map_or(Ok(()), Err)
 }

@@ -62,8 +62,9 @@ fn proofs(chain: &Chain) -> Vec<Proof> {
 }
 
 fn propose(chain: &Chain, transactions: &[Transaction]) -> Block {
-    let candidates =
-        transactions.iter().map(|transaction| (transaction, transaction.id(), codec::encode(transaction).len()));
+    let candidates = transactions
+        .iter()
+        .map(|transaction| (transaction, transaction.id(), codec::encode(transaction).len()));
     chain.propose(chain.leader(), NOW, proofs(chain), candidates).unwrap()
 }
 
@@ -89,7 +90,11 @@ fn blocks_and_skips_follow_each_other_and_carry_the_proofs_of_those_before() {
     skip(&mut chain);
     let second = record(&chain, 50, "second");
     let block = decide(&mut chain, &[first, second], true);
-    assert_eq!((block.transactions.len(), block.proofs.len()), (1, 3), "included once; heights 1 to 3 are proved");
+    assert_eq!(
+        (block.transactions.len(), block.proofs.len()),
+        (1, 3),
+        "included once; heights 1 to 3 are proved"
+    );
     assert_eq!(chain.tip().height, 4);
 }
 
@@ -144,7 +149,8 @@ fn every_rule_of_a_block_is_checked() {
         change(&mut block);
         chain.validate(&block, &NothingKnown).unwrap_err()
     };
-    let reroot = |block: &mut Block| block.header.transactions = Block::transactions_root(&block.transactions);
+    let reroot =
+        |block: &mut Block| block.header.transactions = Block::transactions_root(&block.transactions);
     let reproof = |block: &mut Block| block.header.proofs = Block::proofs_hash(&block.proofs);
     let hash = Hash([7; 32]);
     assert_eq!(broken(&|block| block.header.network = hash), BlockError::WrongNetwork(hash));
@@ -161,7 +167,8 @@ fn every_rule_of_a_block_is_checked() {
     });
     assert_eq!(no_proof, BlockError::ProofCount { found: 0, expected: 1 });
     let weak_proof = broken(&|block| {
-        block.proofs = chain.unproven().map(|(height, value)| certificate(&chain, height, &value, &[0, 1])).collect();
+        block.proofs =
+            chain.unproven().map(|(height, value)| certificate(&chain, height, &value, &[0, 1])).collect();
         reproof(block);
     });
     let too_few = ProofError::TooFew { found: 2, needed: 3 };

@@ -1,8 +1,8 @@
 //! What consensus hands to the chain, and the chain to consensus.
 
 use super::{
-    Block, BlockHash, Chain, Channel, Clock, Decided, Effect, Height, LogRecord, Node, Notice, Proof, RestoreError,
-    UNDO_HEIGHTS, Value,
+    Block, BlockHash, Chain, Channel, Clock, Decided, Effect, Height, LogRecord, Node, Notice, Proof,
+    RestoreError, UNDO_HEIGHTS, Value,
 };
 use crate::{
     consensus::{Command, Event, Message, Verdict},
@@ -101,13 +101,17 @@ impl Node {
                 }
             }
             Event::Proved { height, proof, .. } => self.proved(height, proof, clock),
-            Event::Halted { height, closing, quorum } => self.tell(Notice::Halted { height, closing, quorum }),
+            Event::Halted { height, closing, quorum } => {
+                self.tell(Notice::Halted { height, closing, quorum })
+            }
             Event::Repair { height, value, proof } => self.repair(height, value, proof, clock),
             Event::Misbehaved { validator, height, first, second } => {
                 self.tell(Notice::Misbehaved { validator, height });
                 self.submit_evidence(validator, height, first, second, clock);
             }
-            Event::Behind { peer, height } => self.sync_command(sync::Command::Behind { peer, height }, clock),
+            Event::Behind { peer, height } => {
+                self.sync_command(sync::Command::Behind { peer, height }, clock)
+            }
         }
     }
 
@@ -118,7 +122,8 @@ impl Node {
             return None;
         }
         let unproven = self.chain.unproven();
-        let proofs = unproven.map(|(height, _)| self.proofs.get(&height).cloned()).collect::<Option<Vec<_>>>()?;
+        let proofs =
+            unproven.map(|(height, _)| self.proofs.get(&height).cloned()).collect::<Option<Vec<_>>>()?;
         let block = Arc::new(self.chain.propose(leader, clock.unix_ms, proofs, self.pool.iter())?);
         let known = Verified { pool: &self.pool, proofs: &self.proofs };
         let execution = self.chain.validate(&block, &known).ok()?;
@@ -253,7 +258,8 @@ impl Node {
 
     /// R1: back to the state before the height; what was undone waits to be decided again.
     fn repair(&mut self, height: Height, value: Value, proof: Proof, clock: Clock) {
-        let reason = format!("a certificate at height {height} is on {value}, which is not what was decided here");
+        let reason =
+            format!("a certificate at height {height} is on {value}, which is not what was decided here");
         match self.chain.rollback(height) {
             Ok(changes) => {
                 self.effects.push_back(Effect::Append(LogRecord::RolledBack { height }));
@@ -320,10 +326,10 @@ impl Node {
                 }
                 LogRecord::RolledBack { height } => {
                     if height <= self.chain.tip().height {
-                        let changes = self.chain.rollback(height).map_err(|error| RestoreError::Invalid {
-                            height,
-                            error: error.to_string(),
-                        })?;
+                        let changes = self
+                            .chain
+                            .rollback(height)
+                            .map_err(|error| RestoreError::Invalid { height, error: error.to_string() })?;
                         self.undoable.split_off(&height);
                         self.proofs.split_off(&height);
                         self.effects.push_back(Effect::RolledBack { height, changes });

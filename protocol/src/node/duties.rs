@@ -26,7 +26,11 @@ impl Node {
         let due = Rotation::read(&self.chain.view()).check_resume(&key, height).is_ok();
         let waiting = self.last_resume.is_some_and(|expires| height <= expires);
         let in_touch = self.peers.values().filter(|role| role.validator().is_some()).count() + 1;
-        if due && !waiting && Self::is_active(&self.chain, &key) && in_touch >= self.chain.validators().quorum() {
+        if due
+            && !waiting
+            && Self::is_active(&self.chain, &key)
+            && in_touch >= self.chain.validators().quorum()
+        {
             self.last_resume = Some(height + EXPIRY);
             self.send_own(Payload::Governance(governance::Payload::Resume), clock);
         }

@@ -31,13 +31,17 @@ impl Node {
 
     fn sync_event(&mut self, event: Event, clock: Clock) {
         match event {
-            Event::Lookup { token, request: Request::Block { height, hash } } => match self.block_at_hand(&hash) {
-                Some(block) => {
-                    let response = Response::Block(Some(Box::new(block.as_ref().clone())));
-                    self.sync_command(Command::Found { token, response }, clock);
+            Event::Lookup { token, request: Request::Block { height, hash } } => {
+                match self.block_at_hand(&hash) {
+                    Some(block) => {
+                        let response = Response::Block(Some(Box::new(block.as_ref().clone())));
+                        self.sync_command(Command::Found { token, response }, clock);
+                    }
+                    None => self
+                        .effects
+                        .push_back(Effect::Lookup { token, request: Request::Block { height, hash } }),
                 }
-                None => self.effects.push_back(Effect::Lookup { token, request: Request::Block { height, hash } }),
-            },
+            }
             Event::Lookup { token, request } => self.effects.push_back(Effect::Lookup { token, request }),
             Event::Deliver { peer, heights } => self.follow(peer, heights, clock),
             Event::BlockFetched { block } => {

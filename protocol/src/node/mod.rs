@@ -210,7 +210,9 @@ impl Node {
             Input::Response { peer, protocol, number, bytes } => {
                 self.receive_response(peer, protocol, number, &bytes, clock);
             }
-            Input::RequestFailed { peer, protocol, number } => self.request_failed(peer, protocol, number, clock),
+            Input::RequestFailed { peer, protocol, number } => {
+                self.request_failed(peer, protocol, number, clock)
+            }
             Input::Submit { ticket, transactions } => self.submit(ticket, transactions, clock),
             Input::Found { token, response } => {
                 self.sync.handle(MachineInput::Command(sync::Command::Found { token, response }), clock.time);
@@ -233,8 +235,12 @@ impl Node {
     /// When [`Node::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Time> {
         let consensus = self.consensus.as_ref().and_then(Machine::poll_timeout);
-        let others =
-            [self.handshake.poll_timeout(), self.dissemination.poll_timeout(), self.sync.poll_timeout(), consensus];
+        let others = [
+            self.handshake.poll_timeout(),
+            self.dissemination.poll_timeout(),
+            self.sync.poll_timeout(),
+            consensus,
+        ];
         others.into_iter().flatten().min()
     }
 

@@ -7,12 +7,7 @@ use crate::{
     machine::{Input, Machine, Output},
     penalty::Penalty,
 };
-use conclave_ledger::{
-    codec,
-    hash::TransactionId,
-    pool::PoolError,
-    transaction::Transaction,
-};
+use conclave_ledger::{codec, hash::TransactionId, pool::PoolError, transaction::Transaction};
 
 impl Node {
     pub(super) fn drain_dissemination(&mut self, clock: Clock) -> bool {
@@ -63,7 +58,11 @@ impl Node {
     }
 
     /// A transaction of this node's own, or one that a rollback returned.
-    pub(super) fn admit_local(&mut self, transaction: Transaction, clock: Clock) -> Result<TransactionId, PoolError> {
+    pub(super) fn admit_local(
+        &mut self,
+        transaction: Transaction,
+        clock: Clock,
+    ) -> Result<TransactionId, PoolError> {
         let id = self.pool.admit(transaction, &self.chain, clock.unix_ms)?;
         if let Some((transaction, size)) = self.pool.entry(&id) {
             let command = dissemination::Command::Submitted { id, transaction, size };

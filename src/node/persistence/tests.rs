@@ -54,7 +54,8 @@ fn large() -> LogRecord {
         proofs: zero,
         transactions: zero,
     };
-    let record = conclave_ledger::applications::records::Record { kind: "note".into(), data: Bytes(vec![7; 30_000]) };
+    let record =
+        conclave_ledger::applications::records::Record { kind: "note".into(), data: Bytes(vec![7; 30_000]) };
     let request = conclave_ledger::transaction::Request {
         network: zero,
         sender: key.public(),
@@ -87,7 +88,8 @@ fn log(home: &Path) -> Vec<LogRecord> {
 #[test]
 fn records_of_any_size_come_back_in_order() {
     let home = tempfile::tempdir().unwrap();
-    let records: Vec<LogRecord> = std::iter::once(large()).chain((1..=400).map(signed)).chain([large()]).collect();
+    let records: Vec<LogRecord> =
+        std::iter::once(large()).chain((1..=400).map(signed)).chain([large()]).collect();
     assert!(records[0].encode().len() > 3 * PART_BYTES);
     append_all(home.path(), &records[..200]);
     append_all(home.path(), &records[200..]);

@@ -1,0 +1,243 @@
+//! A network of real processes on loopback, made by the program itself and then run node by node, so that a test can
+//! kill, stop and start each of them. Ports are chosen by the program; nothing outside the temporary folder is touched.
+
+use conclave::client::Client;
+use conclave_ledger::{
+    applications::{Payload, records::Record},
+    bytes::Bytes,
+    keys::SecretKey,
+    transaction::{Request, Transaction},
+};
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+/// How long anything may take before a test gives up; nothing waits that long when all is well.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+
+/// One network at a time: each is four processes, and tests of time-outs want the machine for themselves.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_conclave"));
+    for variable in ["CONCLAVE_HOME", "CONCLAVE_API", "CONCLAVE_GENESIS", "CONCLAVE_PEERS", "CONCLAVE_LISTEN"] {
+        command.env_remove(variable);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs the program to its end; returns standard output. Anything but success fails the test.
+pub(crate) fn succeed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}\n{out}\n{err}");
+    out.into_owned()
+}
+
+/// Waits until `probe` gives something.
+pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub(crate) struct Network {
+    pub(crate) home: PathBuf,
+    /// Where each node's API is.
+    pub(crate) apis: Vec<String>,
+    names: Vec<String>,
+    processes: Vec<Option<Child>>,
+    runtime: tokio::runtime::Runtime,
+    _folder: tempfile::TempDir,
+    _turn: std::sync::MutexGuard<'static, ()>,
+}
+
+impl Network {
+    /// A network of `nodes` validators, all running and connected.
+    pub(crate) fn start(nodes: usize, delta_ms: u64) -> Self {
+        // A test that failed while it held the lock has said why.
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("net");
+        let ready = folder.path().join("ready");
+        let mut up = program()
+            .args(["up", "-n", &nodes.to_string(), "--delta-ms", &delta_ms.to_string(), "--ready-file"])
+            .arg(&ready)
+            .arg("--home")
+            .arg(&home)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        eventually("the network is made", || ready.exists().then_some(()));
+        terminate(&mut up);
+        let description: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(home.join("network.json")).unwrap()).unwrap();
+        let of = |field: &str| -> Vec<String> {
+            let nodes = description["nodes"].as_array().unwrap();
+            nodes.iter().map(|node| node[field].as_str().unwrap().to_owned()).collect()
+        };
+        let mut network = Self {
+            apis: of("api"),
+            names: of("name"),
+            processes: (0..nodes).map(|_| None).collect(),
+            runtime: tokio::runtime::Runtime::new().unwrap(),
+            home,
+            _folder: folder,
+            _turn: turn,
+        };
+        (0..nodes).for_each(|node| network.run(node));
+        (0..nodes).for_each(|node| network.wait_connected(node, nodes - 1));
+        network
+    }
+
+    pub(crate) fn node_home(&self, node: usize) -> PathBuf {
+        self.home.join(&self.names[node])
+    }
+
+    fn log_path(&self, node: usize) -> PathBuf {
+        self.node_home(node).join("test.log")
+    }
+
+    pub(crate) fn log(&self, node: usize) -> String {
+        std::fs::read_to_string(self.log_path(node)).unwrap_or_default()
+    }
+
+    /// Starts a node that is not running.
+    pub(crate) fn run(&mut self, node: usize) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path(node)).unwrap();
+        let child = program()
+            .arg("--home")
+            .arg(self.node_home(node))
+            .arg("run")
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.processes[node] = Some(child);
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self, node: usize) {
+        let mut child = self.processes[node].take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGSTOP or SIGCONT.
+    pub(crate) fn signal(&self, node: usize, signal: &str) {
+        let pid = self.processes[node].as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    pub(crate) fn is_running(&mut self, node: usize) -> bool {
+        self.processes[node].as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    pub(crate) fn client(&self, node: usize) -> Client {
+        Client::new(&self.apis[node], None).unwrap()
+    }
+
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    pub(crate) fn wait_connected(&self, node: usize, peers: usize) {
+        let client = self.client(node);
+        eventually(&format!("node {node} is connected to {peers}"), || {
+            let connected = self.block_on(client.peers()).ok()?;
+            (connected.peers.len() == peers).then_some(())
+        });
+    }
+
+    pub(crate) fn height(&self, node: usize) -> Option<u64> {
+        self.block_on(self.client(node).status()).ok().map(|status| status.height)
+    }
+
+    /// Waits until all of `nodes` are at the same height with the same block.
+    pub(crate) fn wait_agreement(&self, nodes: &[usize]) -> u64 {
+        eventually("the nodes are at one height", || {
+            let heights: Option<Vec<u64>> = nodes.iter().map(|node| self.height(*node)).collect();
+            let heights = heights?;
+            heights.iter().all(|height| *height == heights[0]).then(|| heights[0])
+        })
+    }
+
+    /// The validator that leads the next height, as `node` says.
+    pub(crate) fn leader(&self, node: usize) -> usize {
+        let validators = self.block_on(self.client(node).validators()).unwrap();
+        validators.validators.iter().position(|validator| validator.leader).unwrap()
+    }
+
+    /// The key of a validator, which may send without a stamp.
+    fn key(&self, node: usize) -> SecretKey {
+        let path = self.node_home(node).join("keys/validator.key");
+        conclave::keys::load(&path, &conclave::keys::PassphraseSource::default()).unwrap()
+    }
+
+    /// A record signed by validator `node`.
+    pub(crate) fn record(&self, node: usize, text: &str) -> Transaction {
+        let genesis = conclave::genesis_file::read(&self.home.join("genesis.toml")).unwrap();
+        let key = self.key(node);
+        let payload = Payload::Record(Record { kind: "note".into(), data: Bytes(text.into()) });
+        Request { network: genesis.network_id(), sender: key.public(), expires: 900, payload }.sign(&key)
+    }
+
+    /// Submits through `node` and waits for the decision; `None` if there is none in time.
+    pub(crate) fn decide(&self, node: usize, transaction: &Transaction, within: Duration) -> Option<u64> {
+        use conclave::api::types::TransactionStatus;
+        match self.block_on(self.client(node).submit_and_wait(transaction, within)) {
+            Ok(TransactionStatus::Decided { height, .. }) => Some(height),
+            _ => None,
+        }
+    }
+
+    /// Saves what `node` has decided.
+    pub(crate) fn export(&self, node: usize) -> Vec<u8> {
+        let path = self.home.join(format!("export-{node}"));
+        succeed(program().args(["--api", &self.apis[node], "export", "-o"]).arg(&path));
+        std::fs::read(path).unwrap()
+    }
+
+    pub(crate) fn genesis(&self) -> PathBuf {
+        self.home.join("genesis.toml")
+    }
+}
+
+/// SIGTERM, and the end of the process.
+pub(crate) fn terminate(child: &mut Child) {
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    child.wait().unwrap();
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for child in self.processes.iter_mut().flatten() {
+            // A stopped process dies of this too.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            for node in 0..self.processes.len() {
+                let log = self.log(node);
+                let tail = log.len().saturating_sub(4000);
+                eprintln!("--- {}\n{}", self.names[node], log.get(tail..).unwrap_or(&log));
+            }
+        }
+    }
+}
+
+/// The path of the real election.
+pub(crate) fn election() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/debian-logo.soi")
+}
