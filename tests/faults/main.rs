@@ -84,7 +84,8 @@ fn four_validators_agree_on_the_debian_poll_and_anybody_can_check_it() {
 fn a_validator_killed_in_the_middle_of_an_import_loses_nothing_and_votes_once() {
     for kill_leader in [true, false] {
         let mut network = Network::start(4, 300);
-        let child = import(&network).args(["--rate", "40"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child =
+            import(&network).args(["--rate", "40"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let child = child.unwrap();
         eventually("ballots are decided", || network.height(0).filter(|height| *height >= 10));
         let leader = network.leader(0);
@@ -144,7 +145,9 @@ fn validators_that_are_stopped_for_longer_than_a_window_catch_up() {
         assert_eq!(decided.is_some(), stopped.len() == 1, "a quorum of three decides without the fourth");
         stopped.iter().for_each(|node| network.signal(*node, "-CONT"));
         network.decide(0, &transaction, Duration::from_secs(60)).unwrap();
-        network.decide(1, &network.record(1, &format!("after {}", stopped.len())), Duration::from_secs(60)).unwrap();
+        network
+            .decide(1, &network.record(1, &format!("after {}", stopped.len())), Duration::from_secs(60))
+            .unwrap();
         network.wait_agreement(&[0, 1, 2, 3]);
     }
 }

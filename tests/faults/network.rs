@@ -23,7 +23,8 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conclave"));
-    for variable in ["CONCLAVE_HOME", "CONCLAVE_API", "CONCLAVE_GENESIS", "CONCLAVE_PEERS", "CONCLAVE_LISTEN"] {
+    for variable in ["CONCLAVE_HOME", "CONCLAVE_API", "CONCLAVE_GENESIS", "CONCLAVE_PEERS", "CONCLAVE_LISTEN"]
+    {
         command.env_remove(variable);
     }
     command.stdin(Stdio::null());
