@@ -1,7 +1,8 @@
 //! The thread that commits batches to the database.
 //!
-//! Batches come through a bounded queue. The thread takes those that wait, commits them in one transaction, and reports
-//! the last one's height and sequence. Reads go on meanwhile, through a clone of the [`Database`].
+//! Batches come through a bounded queue. The thread gathers what comes within [`PACE`] of the commit before, commits it
+//! in one transaction, and reports the last one's height and sequence. The log is what makes things durable; commits in
+//! quick succession would only take the disk from it. Reads go on meanwhile, through a clone of the [`Database`].
 //!
 //! A failure is reported once and ends the thread; what was not reported as committed is in the write-ahead log still.
 
@@ -10,7 +11,11 @@ use std::{
     io,
     sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     thread::{Builder, JoinHandle},
+    time::{Duration, Instant},
 };
+
+/// Least time from the end of one commit to the start of the next, while there is more to gather.
+const PACE: Duration = Duration::from_millis(100);
 
 /// Most batches that wait in the queue.
 pub const WRITER_QUEUE: usize = 64;
@@ -91,12 +96,16 @@ impl Drop for Writer {
 }
 
 fn run(database: &Database, batches: Receiver<Batch>, mut report: impl FnMut(WriterEvent)) {
+    let mut not_before = Instant::now();
     while let Ok(first) = batches.recv() {
-        let group = gather(first, &batches);
+        let group = gather(first, &batches, not_before);
         let last = &group[group.len() - 1];
         let event = WriterEvent::Committed { height: last.last_height, wal_sequence: last.wal_sequence };
         match database.commit_all(&group) {
-            Ok(()) => report(event),
+            Ok(()) => {
+                not_before = Instant::now() + PACE;
+                report(event);
+            }
             Err(error) => {
                 // Who has the report finds the queue closed.
                 drop(batches);
@@ -108,11 +117,12 @@ fn run(database: &Database, batches: Receiver<Batch>, mut report: impl FnMut(Wri
 }
 
 /// The first batch and those that wait behind it, within the bound.
-fn gather(first: Batch, batches: &Receiver<Batch>) -> Vec<Batch> {
+fn gather(first: Batch, batches: &Receiver<Batch>, until: Instant) -> Vec<Batch> {
     let mut bytes = first.size();
     let mut group = vec![first];
     while bytes < MAX_MERGED_BYTES {
-        let Ok(batch) = batches.try_recv() else { break };
+        let wait = until.saturating_duration_since(Instant::now());
+        let Ok(batch) = batches.recv_timeout(wait) else { break };
         bytes += batch.size();
         group.push(batch);
     }
@@ -167,9 +177,9 @@ mod tests {
         for height in 2..=5 {
             queue.send(batch(height)).unwrap();
         }
-        assert_eq!(gather(batch(1), &batches).len(), 5);
+        assert_eq!(gather(batch(1), &batches, Instant::now()).len(), 5);
         let large = Batch { blocks: vec![(1, vec![0; MAX_MERGED_BYTES])], ..batch(1) };
         queue.send(batch(2)).unwrap();
-        assert_eq!(gather(large, &batches).len(), 1);
+        assert_eq!(gather(large, &batches, Instant::now()).len(), 1);
     }
 }
