@@ -24,6 +24,12 @@ impl Config {
         self.delta * 2
     }
 
+    /// How long after its start a leader may still propose: a part of `Δ`. A later block would miss the others'
+    /// first window, although its leader has extracted it.
+    pub fn build_delay(&self) -> Duration {
+        self.delta / 4
+    }
+
     /// How long a block that a chain names may be on its way from the leader before it is pulled: a part of `Δ`.
     pub fn fetch_delay(&self) -> Duration {
         self.delta / 8

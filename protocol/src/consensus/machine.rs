@@ -121,8 +121,8 @@ impl Consensus {
     fn progress(&mut self, now: Time) {
         let others = self.peers.len();
         if let Some(instance) = &mut self.current {
-            if self.pending {
-                instance.open(now);
+            if self.pending && !instance.is_open() {
+                instance.open_for_transaction(now);
             }
             // A late leader waits until it would hear from a quorum how far the height is.
             if !instance.is_late() || others + 1 >= instance.set().quorum() {
@@ -238,14 +238,24 @@ impl Consensus {
             return;
         };
         let Some(index) = instance.set().index_of(key) else { return };
+        let contradicted = matches!(&message, Message::Commit { value, .. }
+            if instance.decision().is_some_and(|decision| decision.value != *value));
         let verdict = instance.receive(index, message, now);
+        // R1 from the other side: who decided something else learns of the certificate.
+        let answer = if contradicted && verdict.is_ok() { instance.relay_certificate() } else { None };
         let effects = instance.take_effects();
         for effect in effects {
             // What is decided is signed no more; only proofs and evidence come out of late messages.
-            if matches!(effect, Effect::Event(Event::Proved { .. } | Event::Misbehaved { .. })) {
+            // The relay in an answer is the exception, and it is logged before it is sent.
+            let is_wanted = matches!(
+                effect,
+                Effect::Event(Event::Proved { .. } | Event::Misbehaved { .. } | Event::Append(_))
+            );
+            if is_wanted {
                 self.carry_out(effect, now);
             }
         }
+        answer.into_iter().for_each(|message| self.send(peer, message));
         if let Err(penalty) = verdict {
             self.penalize(peer, penalty);
         }

@@ -4,7 +4,7 @@
 //! (it *halted* by P2, or was the first one opened after a restart) still accepts any certificate at any time. But
 //! votes may have split so that none will ever exist. So such a node waits until it has `Closing` from a quorum,
 //! itself counted, and one window more, and then signs `Settle(x)`, once, where `x` is what a known settle or
-//! commit says, or else what the end of the last window says of everything that it knows, whenever it came. A
+//! commit says (if that is a skip or a valid block that is extracted here), or else what the end of the last window says of everything that it knows, whenever it came. A
 //! quorum of settles on one value decides it. With crashes and clean cuts alone, whoever has a quorum of closings
 //! has all that those nodes know, so they settle on the same value, and on the one that a certificate could be on
 //! (for the reason on the consensus page: certificates and the end never disagree). Should they differ after all,
@@ -33,6 +33,10 @@ impl Instance {
     /// The end of the last window: the decision, or the halt of rule P2.
     pub(super) fn end_last_window(&mut self, now: Time) {
         if self.late {
+            // A node in plain mode has not said so yet: there it is of use to late nodes only.
+            if self.me.is_some_and(|me| !self.closings.contains(&me)) {
+                self.start_last_window();
+            }
             return self.late_close(now);
         }
         if self.config.fast && self.accepted_certificate().is_none() && self.set.closes_by_quorum() {
@@ -131,7 +135,8 @@ impl Instance {
     }
 
     fn settle(&mut self, now: Time) {
-        let known = self.commits.values().chain(self.settles.values()).map(|(value, _)| *value).next();
+        let said = self.commits.values().chain(self.settles.values()).map(|(value, _)| *value);
+        let known = said.into_iter().find(|value| self.may_settle_on(value));
         let value = known.unwrap_or_else(|| {
             self.value_at_the_end(|instance, block| {
                 instance.count_votes(&Value::Block(*block)) >= instance.set.support()
@@ -144,6 +149,14 @@ impl Instance {
             self.send_to_all(Message::Settle { height: self.height(), value, settles });
         }
         self.count_settles(now);
+    }
+
+    /// What another's word can make this node settle on: never a block that is not here or breaks a rule.
+    fn may_settle_on(&self, value: &Value) -> bool {
+        value.block().is_none_or(|block| {
+            let verdict = self.verdicts.get(&block).copied().flatten();
+            self.extracted.contains(&block) && verdict.is_some_and(|verdict| verdict.valid)
+        })
     }
 
     /// A quorum of settles decides, whoever counts them.

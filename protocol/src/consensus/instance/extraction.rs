@@ -28,13 +28,19 @@ impl Instance {
     }
 
     /// E1, second half: the leader votes for its block and sends block and vote to all. Without a block it may be
-    /// asked again.
+    /// asked again, but only for a moment: a block whose chain reached the others after their first window would be
+    /// extracted, and with `f ≥ n/3` supported, by its leader alone.
     pub(in crate::consensus) fn built(&mut self, block: Option<Arc<Block>>, now: Time) {
         let Some(block) = block else {
             self.built = false;
             return;
         };
-        let too_late = self.config.fast && self.window(now) > 1;
+        // A late leader has waited for a quorum of peers, and its clock decides nothing.
+        let too_late = if self.is_untimed() {
+            self.config.fast && self.window(now) > 1
+        } else {
+            self.start.is_none_or(|start| now.since(start) > self.config.build_delay())
+        };
         if self.decision.is_some() || self.my_vote().is_some() || too_late {
             return;
         }
@@ -134,16 +140,17 @@ impl Instance {
         }
         let window = self.window(now);
         let timed = window <= self.f() + 1;
-        let needed = if timed { window as usize } else { 1 };
+        let needed = if self.is_untimed() { 1 } else { window as usize };
         if timed || self.is_untimed() {
             for block in self.candidates() {
                 let complete = self.blocks.contains_key(&block) && self.chain_length(&block) >= needed;
-                if complete && self.extracted.len() < MAX_EXTRACTED && !self.extracted.contains(&block) {
+                if complete && self.may_extract(&block) {
                     self.extracted.push(block);
                     self.ask_verdict(block);
                 }
             }
         }
+        self.reconsider_supports(now);
         if self.extracted.len() == MAX_EXTRACTED {
             let (extracted, certificates) = (&self.extracted, &self.certificates);
             self.blocks.retain(|hash, _| {
@@ -152,6 +159,15 @@ impl Instance {
             self.fetch_at.clear();
         }
         self.sign_extracted(now);
+    }
+
+    /// Two blocks at most: those signed before a restart count, so that no third is ever signed.
+    fn may_extract(&self, block: &BlockHash) -> bool {
+        let is_mine = |block: &BlockHash| self.me.is_some_and(|me| self.chain_signature(me, block).is_some());
+        let signed = self.votes.values().filter_map(|(voted, _)| voted.block());
+        let signed = signed.chain(self.endorsements.keys().copied()).filter(is_mine);
+        let spent: BTreeSet<BlockHash> = signed.chain(self.extracted.iter().copied()).collect();
+        !self.extracted.contains(block) && (spent.contains(block) || spent.len() < MAX_EXTRACTED)
     }
 
     fn ask_verdict(&mut self, block: BlockHash) {

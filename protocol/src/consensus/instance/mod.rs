@@ -292,11 +292,22 @@ impl Instance {
             };
         }
         self.fetch_missing(now);
-        self.late_close(now);
+        if self.decision.is_none() {
+            // This node's own vote may have completed a certificate, or lateness made known things count.
+            self.progress(now);
+        }
+    }
+
+    /// Opens the height for a transaction that waits, and follows what was kept for this moment.
+    pub(super) fn open_for_transaction(&mut self, now: Time) {
+        if self.decision.is_none() {
+            self.open(now);
+            self.progress(now);
+        }
     }
 
     /// Opens the height: its windows begin.
-    pub(super) fn open(&mut self, now: Time) {
+    fn open(&mut self, now: Time) {
         if self.start.is_none() && self.decision.is_none() {
             self.start = Some(now);
             self.emit(Event::Opened { height: self.height() });
@@ -316,13 +327,24 @@ impl Instance {
 
     // --- Messages --------------------------------------------------------------------------------------------
 
-    /// Takes a message of this height from the validator at `sender`.
+    /// Takes a message of this height from the validator at `sender`, and follows what is good of it, although some of
+    /// it may not be.
     pub(super) fn receive(
         &mut self,
         sender: ValidatorIndex,
         message: Message,
         now: Time,
     ) -> Result<(), Penalty> {
+        let verdict = self.learn(sender, message, now);
+        if self.decision.is_none() {
+            self.progress(now);
+        } else {
+            self.improve_proof();
+        }
+        verdict
+    }
+
+    fn learn(&mut self, sender: ValidatorIndex, message: Message, now: Time) -> Result<(), Penalty> {
         match message {
             Message::Block(block) => self.receive_block(Some(sender), Arc::new(*block), now),
             Message::Chain { block, votes, endorsements, .. } => {
@@ -336,16 +358,13 @@ impl Instance {
                 self.receive_support(sender, block, &votes, &relays, now)?;
             }
             Message::Closing { .. } => {
-                self.closings.insert(sender);
+                if self.set.signer(sender).is_some() {
+                    self.closings.insert(sender);
+                }
             }
             Message::Settle { value, settles, .. } => self.receive_settles(value, &settles)?,
             Message::Commit { value, commits, .. } => self.receive_commits(value, &commits, now)?,
             Message::Decided { .. } => {}
-        }
-        if self.decision.is_none() {
-            self.progress(now);
-        } else {
-            self.improve_proof();
         }
         Ok(())
     }

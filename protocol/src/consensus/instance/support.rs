@@ -1,4 +1,5 @@
-//! Rule S1: support for a block, agreed upon like a certificate, except that it decides nothing before the end.
+//! Rule S1: support for an extracted block, agreed upon like a certificate, except that it decides nothing before
+//! the end.
 
 use super::Instance;
 use crate::{consensus::message::Message, penalty::Penalty, time::Time};
@@ -10,16 +11,19 @@ use conclave_ledger::{
 
 impl Instance {
     /// S1, first half: who has accepted no certificate by the end of window 2 and knows support for a block accepts
-    /// it and sends it with its relay.
+    /// it and sends it with its relay. What is known of it may have come in a message of a node whose windows began
+    /// earlier, with votes that are not the first ones here.
     pub(super) fn end_second_window(&mut self, _now: Time) {
         if !self.config.fast || self.accepted_certificate().is_some() {
             return;
         }
-        for block in self.candidates() {
+        for block in self.extracted.clone() {
             let votes = self.votes_for(&Value::Block(block));
-            if votes.len() >= self.set.support() {
-                let support = self.supports.entry(block).or_default();
+            let support = self.supports.entry(block).or_default();
+            if votes.len() > support.votes.len() {
                 support.votes = votes;
+            }
+            if support.votes.len() >= self.set.support() {
                 support.accepted = true;
                 self.relay_support(block);
             }
@@ -54,14 +58,27 @@ impl Instance {
         if support.votes.len() < counted.len() {
             support.votes = counted;
         }
-        let newly_accepted = !support.accepted && self.window(now) >= 3 && self.relays_suffice(&support, now);
-        support.accepted |= newly_accepted;
         self.supports.insert(block, support);
         merged?;
-        if newly_accepted {
-            self.relay_support(block);
-        }
+        self.reconsider_supports(now);
         Ok(())
+    }
+
+    /// Accepts what may be accepted by now. Only support for an extracted block is: no other is asked for at the end,
+    /// and an honest node so names to the others the blocks that it extracted and no more. Whoever sends support has
+    /// sent its chain before, so its block is extracted here within the same `Δ`.
+    pub(super) fn reconsider_supports(&mut self, now: Time) {
+        if self.window(now) < 3 {
+            return;
+        }
+        for block in self.extracted.clone() {
+            let Some(support) = self.supports.get(&block) else { continue };
+            let known = support.votes.len() >= self.set.support();
+            if known && !support.accepted && self.relays_suffice(support, now) {
+                self.supports.entry(block).or_default().accepted = true;
+                self.relay_support(block);
+            }
+        }
     }
 
     fn relay_support(&mut self, block: BlockHash) {

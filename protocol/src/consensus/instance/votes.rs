@@ -28,6 +28,7 @@ impl Instance {
         if !self.config.fast || self.decision.is_some() {
             return;
         }
+        self.skip_early();
         let quorum = self.set.quorum();
         let mut values: Vec<Value> = self.votes.values().map(|(value, _)| *value).collect();
         values.sort_unstable();
@@ -40,7 +41,6 @@ impl Instance {
                 self.accept_certificate(value, now);
             }
         }
-        self.skip_early();
     }
 
     /// A late node need not wait for the end of its own window 1 when no block can win any more.

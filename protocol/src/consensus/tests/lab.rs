@@ -12,7 +12,7 @@ use conclave_ledger::{
     block::{Block, Header},
     bytes::Bytes,
     hash::{BlockHash, Hash},
-    keys::SecretKey,
+    keys::{SecretKey, Signature},
     signed::{Height, Kind, SignatureSet, Slot, Value},
     transaction::Request,
     validators::{FaultBound, Validator, ValidatorSet},
@@ -69,6 +69,9 @@ pub(super) struct Lab {
     pub(super) sent: Vec<(Peer, Message)>,
     pub(super) events: Vec<Event>,
     pub(super) penalties: Vec<(Peer, Penalty)>,
+    me: usize,
+    /// What the log holds.
+    log: Vec<SignedRecord>,
     /// Blocks that the ledger finds invalid.
     pub(super) invalid: BTreeSet<BlockHash>,
     /// What the leader's ledger builds.
@@ -83,6 +86,8 @@ impl Lab {
     pub(super) fn with(config: Config, signed: Vec<SignedRecord>, validators: usize, faulty: u16) -> Self {
         let me = config.key.as_ref().unwrap().public();
         let mut lab = Self {
+            me: (0..validators).find(|index| key(*index).public() == me).unwrap(),
+            log: signed.clone(),
             machine: Consensus::new(config, signed),
             now: Time(0),
             sent: Vec::new(),
@@ -102,6 +107,12 @@ impl Lab {
 
     pub(super) fn command(&mut self, command: Command) {
         self.machine.handle(Input::Command(command), self.now);
+        self.drain();
+    }
+
+    /// A timeout, due or not.
+    pub(super) fn timeout(&mut self) {
+        self.machine.handle_timeout(self.now);
         self.drain();
     }
 
@@ -126,9 +137,18 @@ impl Lab {
     fn drain(&mut self) {
         while let Some(output) = self.machine.poll_output() {
             match output {
-                Output::Send(peer, message) => self.sent.push((peer, message)),
+                Output::Send(peer, message) => {
+                    for signature in own_signatures(&message, self.me as u16) {
+                        let is_logged = self.log.iter().any(|record| record.signature == signature);
+                        assert!(is_logged, "a signature leaves before it is logged: {message:?}");
+                    }
+                    self.sent.push((peer, message));
+                }
                 Output::Penalize(peer, penalty) => self.penalties.push((peer, penalty)),
                 Output::Emit(event) => {
+                    if let Event::Append(record) = &event {
+                        self.log.push(record.clone());
+                    }
                     self.events.push(event.clone());
                     match event {
                         Event::Build { height } => {
@@ -186,6 +206,22 @@ impl Lab {
         self.receive(0, body(block));
         self.receive(0, chain(block, &[0], &[]));
     }
+}
+
+/// The signatures of validator `me` in a message.
+pub(super) fn own_signatures(message: &Message, me: u16) -> Vec<Signature> {
+    let none = SignatureSet::default();
+    let (first, second) = match message {
+        Message::Chain { votes, endorsements, .. } => (votes, endorsements),
+        Message::Certificate { votes, relays, .. } | Message::Support { votes, relays, .. } => {
+            (votes, relays)
+        }
+        Message::Skip { votes, .. } => (votes, &none),
+        Message::Settle { settles, .. } => (settles, &none),
+        Message::Commit { commits, .. } => (commits, &none),
+        Message::Block(_) | Message::Closing { .. } | Message::Decided { .. } => (&none, &none),
+    };
+    [first.get(me), second.get(me)].into_iter().flatten().copied().collect()
 }
 
 pub(super) fn body(block: &Arc<Block>) -> Message {

@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod lab;
+mod laws;
 mod networks;
+mod regressions;
 mod rules;
