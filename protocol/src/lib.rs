@@ -5,11 +5,13 @@
 //!
 //! - What a machine is: [`machine`], over [`peer`], [`time`] and [`penalty`].
 //! - The machines: [`handshake`], [`consensus`], [`dissemination`], [`sync`].
+//! - Whom a node knows: [`known_peers`].
 //! - Their wiring to each other, the chain and the pool: [`node`].
 
 pub mod consensus;
 pub mod dissemination;
 pub mod handshake;
+pub mod known_peers;
 pub mod machine;
 pub mod node;
 pub mod peer;

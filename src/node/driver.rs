@@ -385,7 +385,7 @@ impl Driver {
             };
             let response = respond(request, read);
             // Without a receiver the node is stopping.
-            let _ = found.send(Input::Found { token, response });
+            let _ = found.send(Input::LookedUp { token, response });
         });
     }
 

@@ -1,7 +1,7 @@
 //! What goes into the node's logic and what comes out of it: bytes, identifiers and verdicts, nothing of libp2p.
 
 use super::record::LogRecord;
-use crate::{handshake, peer::Peer, sync, time::Time};
+use crate::{handshake, known_peers::Source, peer::Peer, sync, time::Time};
 use conclave_ledger::{
     block::Decided,
     chain::Applied,
@@ -93,8 +93,17 @@ pub enum Input {
         /// The transactions.
         transactions: Vec<Transaction>,
     },
-    /// What storage found for [`Effect::Lookup`].
+    /// A finder (a tracker, the hash table, the local network) found a peer. All finders feed the logic by this.
     Found {
+        /// Whom.
+        peer: Peer,
+        /// Its multiaddrs, with or without `/p2p/…`; those that are too many or too long are dropped.
+        addresses: Vec<String>,
+        /// Which finder.
+        source: Source,
+    },
+    /// What storage found for [`Effect::Lookup`].
+    LookedUp {
         /// The number of the lookup.
         token: u64,
         /// The answer.
@@ -109,6 +118,9 @@ pub enum Effect {
     Append(LogRecord),
     /// Dial an address.
     Dial(String),
+    /// The node wants to know more peers: ask the trackers and the other finders; answered by [`Input::Found`], as
+    /// often as there is something.
+    AskTrackers,
     /// Close one connection.
     CloseConnection {
         /// To whom.
@@ -157,7 +169,7 @@ pub enum Effect {
         /// The answer.
         bytes: Vec<u8>,
     },
-    /// Find what a peer asks for in storage; answered by [`Input::Found`].
+    /// Find what a peer asks for in storage; answered by [`Input::LookedUp`].
     Lookup {
         /// Its number.
         token: u64,

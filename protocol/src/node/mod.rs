@@ -15,11 +15,13 @@
 //! - `peers.rs`: what the handshake opens for the other machines.
 //! - `deciding.rs`: what consensus hands to the chain. `transactions.rs`: dissemination and the pool.
 //! - `following.rs`: sync and the chain. `duties.rs`: transactions that a validator sends of its own accord.
+//! - `meeting.rs`: what the finders find.
 
 mod deciding;
 mod duties;
 mod following;
 pub mod io;
+mod meeting;
 mod messages;
 mod peers;
 pub mod record;
@@ -32,6 +34,7 @@ use crate::{
     consensus::{self, Consensus},
     dissemination::{self, Dissemination},
     handshake::{self, Handshake},
+    known_peers::Source,
     machine::{Input as MachineInput, Machine},
     peer::Peer,
     penalty::Scores,
@@ -115,6 +118,8 @@ pub struct Node {
     sync: Sync,
     /// Peers whose handshake is done, with what they proved.
     peers: BTreeMap<Peer, handshake::Role>,
+    /// Peers that were found, and by which finders.
+    found: BTreeMap<Peer, BTreeSet<Source>>,
     /// Channels that have opened since the handshake.
     opened: BTreeSet<(Peer, Channel)>,
     /// Proofs of the heights since the last block, and of the last block.
@@ -170,6 +175,7 @@ impl Node {
             chain: restored.chain,
             scores: Scores::default(),
             peers: BTreeMap::new(),
+            found: BTreeMap::new(),
             opened: BTreeSet::new(),
             proofs: restored.proofs,
             executions: BTreeMap::new(),
@@ -185,6 +191,7 @@ impl Node {
         };
         let blocks = node.replay(restored.log)?;
         node.begin(clock);
+        node.ask_for_peers();
         for block in blocks {
             node.remember(block.clone());
             node.logged.insert(block.hash());
@@ -214,7 +221,8 @@ impl Node {
                 self.request_failed(peer, protocol, number, clock)
             }
             Input::Submit { ticket, transactions } => self.submit(ticket, transactions, clock),
-            Input::Found { token, response } => {
+            Input::Found { peer, addresses, source } => self.found(peer, addresses, source, clock),
+            Input::LookedUp { token, response } => {
                 self.sync.handle(MachineInput::Command(sync::Command::Found { token, response }), clock.time);
             }
         }
