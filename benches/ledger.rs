@@ -60,12 +60,12 @@ fn genesis() -> Arc<Genesis> {
 }
 
 fn full_block(chain: &Chain) -> Block {
-    let transactions: Vec<Transaction> = (1..=TRANSACTIONS)
+    let transactions: Vec<Arc<Transaction>> = (1..=TRANSACTIONS)
         .map(|number| {
             let data = Bytes(number.to_be_bytes().to_vec());
             let payload = Payload::Record(Record { kind: "bench".into(), data });
             let (network, sender) = (chain.network(), key(number).public());
-            Request { network, sender, expires: 100, payload }.sign(&key(number))
+            Arc::new(Request { network, sender, expires: 100, payload }.sign(&key(number)))
         })
         .collect();
     let candidates = transactions
@@ -108,7 +108,7 @@ fn blocks(criterion: &mut Criterion) {
         bencher.iter(|| chain.validate(black_box(&block), &AllKnown).unwrap());
     });
     let execution = chain.validate(&block, &AllKnown).unwrap();
-    let decided = Decided::Block(block);
+    let decided = Decided::Block(Arc::new(block));
     group.bench_function("apply with the state hash", |bencher| {
         bencher.iter_batched(
             || (Chain::new(genesis()), execution.clone()),

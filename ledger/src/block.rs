@@ -10,6 +10,7 @@ use crate::{
     transaction::Transaction,
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What a block's hash covers; the body is bound by two roots.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +43,8 @@ pub struct Block {
     /// Proofs of every height from the last block's on up to the parent's, ascending. They travel in the block so
     /// that all nodes keep the same ones.
     pub proofs: Vec<Proof>,
-    /// What the block does, in order.
-    pub transactions: Vec<Transaction>,
+    /// What the block does, in order; shared with the pool that they came from.
+    pub transactions: Vec<Arc<Transaction>>,
 }
 
 /// A height that decided no block.
@@ -63,7 +64,7 @@ pub struct Skip {
 #[serde(rename_all = "kebab-case")]
 pub enum Decided {
     /// A block.
-    Block(Block),
+    Block(Arc<Block>),
     /// A skip.
     Skip(Skip),
 }
@@ -87,13 +88,16 @@ impl Block {
     }
 
     /// Merkle root that `header.transactions` must have.
-    pub fn transactions_root(transactions: &[Transaction]) -> Hash {
+    pub fn transactions_root(transactions: &[Arc<Transaction>]) -> Hash {
         Hash(merkle::root(&Self::leaves(transactions)))
     }
 
     /// Merkle leaves of the transactions, for inclusion proofs.
-    pub fn leaves(transactions: &[Transaction]) -> Vec<[u8; 32]> {
-        transactions.iter().map(|transaction| merkle::leaf_hash(&codec::encode(transaction))).collect()
+    pub fn leaves(transactions: &[Arc<Transaction>]) -> Vec<[u8; 32]> {
+        transactions
+            .iter()
+            .map(|transaction| merkle::leaf_hash(&codec::encode(transaction.as_ref())))
+            .collect()
     }
 }
 
@@ -131,7 +135,7 @@ impl Decided {
     }
 
     /// The block, if it is one.
-    pub fn block(&self) -> Option<&Block> {
+    pub fn block(&self) -> Option<&Arc<Block>> {
         match self {
             Self::Block(block) => Some(block),
             Self::Skip(_) => None,

@@ -242,7 +242,7 @@ impl Chain {
         leader: PublicKey,
         now_ms: u64,
         proofs: Vec<Proof>,
-        candidates: impl IntoIterator<Item = (&'t Transaction, TransactionId, usize)>,
+        candidates: impl IntoIterator<Item = (&'t Arc<Transaction>, TransactionId, usize)>,
     ) -> Option<Block> {
         let timestamp = now_ms.max(self.tip.timestamp + 1);
         let at = HeightContext { leader, ..self.next_context(timestamp) };
@@ -319,9 +319,9 @@ impl Chain {
         self.undo.push_back((height, undo));
         self.forget_undo();
         self.refresh();
-        let transactions = decided
-            .block()
-            .map_or_else(Vec::new, |block| block.transactions.iter().map(Transaction::id).collect());
+        let transactions = decided.block().map_or_else(Vec::new, |block| {
+            block.transactions.iter().map(|transaction| transaction.id()).collect()
+        });
         Ok(Applied { height, hash, changes, transactions })
     }
 

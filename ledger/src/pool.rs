@@ -4,13 +4,15 @@
 //! place is freed when it is decided, when it expires, or when it breaks a rule at a later tip.
 
 use crate::{
+    applications::HeightContext,
     chain::{Chain, Knowledge, TransactionError, check_transaction},
     codec,
-    hash::TransactionId,
-    keys::PublicKey,
+    hash::{NetworkId, TransactionId},
+    keys::{Batch, PublicKey},
     proof::Proof,
     signed::{Height, Value},
-    transaction::Transaction,
+    state::View,
+    transaction::{Transaction, signed_bytes},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -126,8 +128,8 @@ impl Pool {
     }
 
     /// The waiting transactions in the order of arrival: transaction, id, canonical size in bytes.
-    pub fn iter(&self) -> impl Iterator<Item = (&Transaction, TransactionId, usize)> {
-        self.entries.values().map(|entry| (entry.transaction.as_ref(), entry.id, entry.size))
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<Transaction>, TransactionId, usize)> {
+        self.entries.values().map(|entry| (&entry.transaction, entry.id, entry.size))
     }
 
     /// Checks a transaction against every rule and the bounds, and lets it wait. `now_ms` is milliseconds since
@@ -137,15 +139,53 @@ impl Pool {
     /// The rule or the bound.
     pub fn admit(
         &mut self,
-        transaction: Transaction,
+        transaction: Arc<Transaction>,
         chain: &Chain,
         now_ms: u64,
     ) -> Result<TransactionId, PoolError> {
-        let id = transaction.id();
-        if self.places.contains_key(&id) {
+        let verdicts = self.admit_all(vec![transaction], chain, now_ms);
+        verdicts.into_iter().next().expect("one verdict for each transaction")
+    }
+
+    /// [`Pool::admit`] for each in turn, with one verdict for each; their signatures are verified in one batch.
+    pub fn admit_all(
+        &mut self,
+        transactions: Vec<Arc<Transaction>>,
+        chain: &Chain,
+        now_ms: u64,
+    ) -> Vec<Result<TransactionId, PoolError>> {
+        let at = chain.next_context(now_ms.max(chain.tip().timestamp + 1));
+        let view = chain.view();
+        let mut signatures = Batch::default();
+        let mut verdicts = Vec::with_capacity(transactions.len());
+        for transaction in transactions {
+            let id = transaction.id();
+            let checked = self.check_unsigned(&transaction, &id, chain.network(), &at, &view);
+            verdicts.push(checked.map(|size| {
+                signatures.add(transaction.request.sender, signed_bytes(&id), transaction.signature);
+                self.insert(id, transaction, size);
+                id
+            }));
+        }
+        if !signatures.verify() {
+            verdicts.iter_mut().for_each(|verdict| self.take_back_unsigned(verdict));
+        }
+        verdicts
+    }
+
+    /// Every rule and bound but the signature; gives the canonical size in bytes.
+    fn check_unsigned(
+        &self,
+        transaction: &Transaction,
+        id: &TransactionId,
+        network: NetworkId,
+        at: &HeightContext<'_>,
+        view: &View<'_>,
+    ) -> Result<usize, PoolError> {
+        if self.places.contains_key(id) {
             return Err(PoolError::AlreadyWaiting);
         }
-        let size = codec::encode(&transaction).len();
+        let size = codec::encode(transaction).len();
         if self.entries.len() >= self.limits.transactions || self.bytes + size > self.limits.bytes {
             return Err(PoolError::Full { transactions: self.entries.len(), bytes: self.bytes });
         }
@@ -153,20 +193,29 @@ impl Pool {
         if of_sender >= self.limits.per_sender {
             return Err(PoolError::TooManyOfSender(of_sender));
         }
-        if transaction.request.network != chain.network() {
+        if transaction.request.network != network {
             return Err(TransactionError::WrongNetwork(transaction.request.network).into());
         }
-        let at = chain.next_context(now_ms.max(chain.tip().timestamp + 1));
-        check_transaction(&transaction, &id, size, &at, &chain.view())?;
-        if !transaction.verify_signature(&id) {
-            return Err(TransactionError::Signature.into());
-        }
+        check_transaction(transaction, id, size, at, view)?;
+        Ok(size)
+    }
+
+    fn insert(&mut self, id: TransactionId, transaction: Arc<Transaction>, size: usize) {
         self.arrivals += 1;
         self.places.insert(id, self.arrivals);
         *self.senders.entry(transaction.request.sender).or_default() += 1;
         self.bytes += size;
-        self.entries.insert(self.arrivals, Entry { id, transaction: Arc::new(transaction), size });
-        Ok(id)
+        self.entries.insert(self.arrivals, Entry { id, transaction, size });
+    }
+
+    /// Takes back an admission whose signature is not good.
+    fn take_back_unsigned(&mut self, verdict: &mut Result<TransactionId, PoolError>) {
+        if let Ok(id) = verdict
+            && !self.get(id).is_some_and(|transaction| transaction.verify_signature(id))
+        {
+            self.remove(id);
+            *verdict = Err(TransactionError::Signature.into());
+        }
     }
 
     /// Frees the place of a transaction.
@@ -192,7 +241,7 @@ impl Pool {
     ) -> Vec<(TransactionId, TransactionError)> {
         let at = chain.next_context(now_ms.max(chain.tip().timestamp + 1));
         let view = chain.view();
-        let check = |(transaction, id, size)| {
+        let check = |(transaction, id, size): (&Arc<Transaction>, TransactionId, usize)| {
             let verdict = check_transaction(transaction, &id, size, &at, &view);
             verdict.err().map(|error| (id, error))
         };

@@ -97,7 +97,7 @@ pub(super) async fn decided(app: &Arc<App>, height: Height) -> Result<Record, Pr
         return Err(Problem::not_found(detail));
     }
     on_database(app, move |snapshot| match copied.recent.first().cloned() {
-        Some(recent) => Ok(Some(Record::new(recent, copied))),
+        Some(recent) => Ok(Some(Record::new(recent.decided, recent.proof, copied))),
         None => from_snapshot(snapshot, height, copied),
     })
     .await?
@@ -121,9 +121,9 @@ pub(super) async fn transaction(app: &Arc<App>, id: TransactionId) -> Result<Opt
             return Ok(from_snapshot(snapshot, place.height, copied)?.map(|record| (record, place.position)));
         }
         for recent in &copied.recent {
-            let transactions = recent.decided.block().map_or(&[][..], |block| &block.transactions);
-            if let Some(index) = transactions.iter().position(|transaction| transaction.id() == id) {
-                return Ok(Some((Record::new(recent.clone(), copied), index as u32)));
+            if let Some(index) = recent.transactions.iter().position(|transaction| *transaction == id) {
+                let (decided, proof) = (recent.decided.clone(), recent.proof.clone());
+                return Ok(Some((Record::new(decided, proof, copied), index as u32)));
             }
         }
         Ok(None)
@@ -170,9 +170,9 @@ pub(super) async fn newest_first<T: Send + 'static>(
 }
 
 impl Record {
-    fn new(recent: RecentHeight, copied: Copied) -> Self {
+    fn new(decided: Arc<Decided>, proof: Option<Proof>, copied: Copied) -> Self {
         let Copied { set, names, tip, network, .. } = copied;
-        Self { decided: recent.decided, proof: recent.proof, set, names, tip, network }
+        Self { decided, proof, set, names, tip, network }
     }
 
     /// The validators of the height, as far as this node knows them: they may have changed since.
@@ -235,7 +235,7 @@ fn from_snapshot(snapshot: &Snapshot, height: Height, copied: Copied) -> Result<
         Some(bytes) => Some(codec::decode(&bytes, usize::MAX).map_err(database_problem)?),
         None => None,
     };
-    Ok(Some(Record::new(RecentHeight { decided: Arc::new(decided), proof }, copied)))
+    Ok(Some(Record::new(Arc::new(decided), proof, copied)))
 }
 
 fn read_block(snapshot: &Snapshot, height: Height) -> Result<Option<Decided>, Problem> {

@@ -14,13 +14,7 @@ use crate::{
     config::NodeConfig,
     storage::{WalEvent, WriterEvent},
 };
-use conclave_ledger::{
-    block::Decided,
-    codec,
-    hash::{BlockHash, TransactionId},
-    pool::PoolError,
-    signed::Height,
-};
+use conclave_ledger::{block::Decided, codec, hash::TransactionId, pool::PoolError, signed::Height};
 use conclave_protocol::{
     handshake::Command,
     node::{Clock, Effect, Input, Node, Notice},
@@ -328,7 +322,9 @@ impl Driver {
     }
 
     fn wait(&mut self, id: TransactionId, reply: oneshot::Sender<Outcome>) {
-        let known = self.find_recent(&id).or_else(|| self.find_stored(&id));
+        // Most who wait have just submitted: then it waits in the pool, and nothing else need be searched.
+        let waits = self.node.pool().get(&id).is_some();
+        let known = if waits { None } else { self.find_recent(&id).or_else(|| self.find_stored(&id)) };
         match known {
             Some(outcome) => drop(reply.send(outcome)),
             None => {
@@ -354,9 +350,8 @@ impl Driver {
 
     fn find_recent(&self, id: &TransactionId) -> Option<Outcome> {
         self.persistence.recent.iter().rev().find_map(|(height, recent)| {
-            let block = recent.decided.block()?;
-            let index = block.transactions.iter().position(|transaction| transaction.id() == *id)?;
-            Some(Outcome::Decided { height: *height, block: block.hash(), index: index as u32 })
+            let index = recent.transactions.iter().position(|transaction| transaction == id)?;
+            Some(Outcome::Decided { height: *height, block: recent.decided.hash(), index: index as u32 })
         })
     }
 
@@ -485,9 +480,8 @@ fn respond(request: sync::Request, read: impl Fn(Height) -> Option<ProvedHeight>
             sync::Response::Blocks(heights)
         }
         sync::Request::Block { height, hash } => {
-            let is_it = |block: &conclave_ledger::block::Block, hash: BlockHash| block.hash() == hash;
             let block = read(height).and_then(|proved| proved.decided.block().cloned());
-            sync::Response::Block(block.filter(|block| is_it(block, hash)).map(Box::new))
+            sync::Response::Block(block.filter(|block| block.hash() == hash))
         }
     }
 }

@@ -50,6 +50,8 @@ pub struct RecentHeight {
     pub decided: Arc<Decided>,
     /// The proof.
     pub proof: Option<Proof>,
+    /// Ids of its transactions, in order.
+    pub transactions: Arc<[TransactionId]>,
 }
 
 /// What a node says of itself.

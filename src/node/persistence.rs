@@ -217,7 +217,14 @@ impl Persistence {
         let record = self.decisions.pop_front_if(|(decided, _)| *decided == height);
         let sequence = record.map_or(0, |(_, sequence)| sequence);
         self.tip = height;
-        self.recent.insert(height, RecentHeight { decided: decided.clone(), proof: proof.clone() });
+        self.recent.insert(
+            height,
+            RecentHeight {
+                decided: decided.clone(),
+                proof: proof.clone(),
+                transactions: applied.transactions.as_slice().into(),
+            },
+        );
         let locations = applied.transactions.iter().zip(0..);
         let batch = Batch {
             blocks: vec![(height, codec::encode(decided.as_ref()))],

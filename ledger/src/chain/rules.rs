@@ -275,7 +275,8 @@ pub(super) fn execute_body(
     view: &mut View<'_>,
     known: &impl Knowledge,
 ) -> Result<(), BlockError> {
-    let encoded: Vec<Vec<u8>> = block.transactions.iter().map(codec::encode).collect();
+    let encoded: Vec<Vec<u8>> =
+        block.transactions.iter().map(|transaction| codec::encode(transaction.as_ref())).collect();
     let size = encoded.iter().map(Vec::len).sum();
     let limit = governance::limits(view).body_bytes as usize;
     if size > limit {
@@ -285,7 +286,7 @@ pub(super) fn execute_body(
     if Hash(crate::merkle::root(&leaves)) != block.header.transactions {
         return Err(BlockError::TransactionsRoot);
     }
-    let ids: Vec<TransactionId> = block.transactions.iter().map(Transaction::id).collect();
+    let ids: Vec<TransactionId> = block.transactions.iter().map(|transaction| transaction.id()).collect();
     let fail = |index: usize, error| BlockError::Transaction { index, id: ids[index], error };
     check_signatures(block, &ids, known).map_err(|index| fail(index, TransactionError::Signature))?;
     for (index, transaction) in block.transactions.iter().enumerate() {

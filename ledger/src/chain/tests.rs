@@ -62,16 +62,16 @@ fn proofs(chain: &Chain) -> Vec<Proof> {
 }
 
 fn propose(chain: &Chain, transactions: &[Transaction]) -> Block {
-    let candidates = transactions
-        .iter()
-        .map(|transaction| (transaction, transaction.id(), codec::encode(transaction).len()));
+    let shared: Vec<Arc<Transaction>> = transactions.iter().cloned().map(Arc::new).collect();
+    let candidates =
+        shared.iter().map(|transaction| (transaction, transaction.id(), codec::encode(transaction).len()));
     chain.propose(chain.leader(), NOW, proofs(chain), candidates).unwrap()
 }
 
 fn decide(chain: &mut Chain, transactions: &[Transaction], certified: bool) -> Block {
     let block = propose(chain, transactions);
     let execution = chain.validate(&block, &NothingKnown).unwrap();
-    chain.apply(&Decided::Block(block.clone()), Some(execution), &NothingKnown, certified).unwrap();
+    chain.apply(&Decided::Block(Arc::new(block.clone())), Some(execution), &NothingKnown, certified).unwrap();
     block
 }
 
@@ -123,7 +123,7 @@ fn two_chains_with_the_same_blocks_agree_and_a_restored_one_too() {
     for number in 0..5 {
         let transaction = record(&one, 50, &format!("{number}"));
         let block = decide(&mut one, &[transaction], true);
-        other.apply(&Decided::Block(block), None, &NothingKnown, true).unwrap();
+        other.apply(&Decided::Block(block.into()), None, &NothingKnown, true).unwrap();
         assert_eq!(one.state_hash(), other.state_hash());
     }
     let entries = one.entries().map(|(key, value)| (key.to_vec(), value.to_vec()));
@@ -131,7 +131,7 @@ fn two_chains_with_the_same_blocks_agree_and_a_restored_one_too() {
     assert_eq!((restored.tip(), restored.state_hash()), (one.tip(), one.state_hash()));
     let transaction = record(&one, 50, "after");
     let block = decide(&mut one, &[transaction], true);
-    restored.apply(&Decided::Block(block), None, &NothingKnown, true).unwrap();
+    restored.apply(&Decided::Block(block.into()), None, &NothingKnown, true).unwrap();
     assert_eq!(restored.state_hash(), one.state_hash());
     assert!(Chain::restore(genesis(), []).is_err());
 }
@@ -178,7 +178,10 @@ fn every_rule_of_a_block_is_checked() {
         reproof(block);
     });
     assert_eq!(false_proof, BlockError::Proof { height: 1, error: ProofError::Signature });
-    assert_eq!(broken(&|block| block.transactions[0].signature.0[0] ^= 1), BlockError::TransactionsRoot);
+    assert_eq!(
+        broken(&|block| Arc::make_mut(&mut block.transactions[0]).signature.0[0] ^= 1),
+        BlockError::TransactionsRoot
+    );
     let of_transaction = |change: &dyn Fn(&mut Block)| match broken(&|block| {
         change(block);
         reroot(block);
@@ -187,17 +190,17 @@ fn every_rule_of_a_block_is_checked() {
         other => panic!("{other}"),
     };
     assert_eq!(
-        of_transaction(&|block| block.transactions[0].signature.0[0] ^= 1),
+        of_transaction(&|block| Arc::make_mut(&mut block.transactions[0]).signature.0[0] ^= 1),
         TransactionError::Signature
     );
     assert_eq!(
-        of_transaction(&|block| block.transactions.push(transaction.clone())),
+        of_transaction(&|block| block.transactions.push(transaction.clone().into())),
         TransactionError::AlreadyIncluded
     );
     let foreign = |block: &mut Block| {
         let mut request = transaction.request.clone();
         request.network = hash;
-        block.transactions[0] = request.sign(&key(50));
+        block.transactions[0] = Arc::new(request.sign(&key(50)));
     };
     assert_eq!(of_transaction(&foreign), TransactionError::WrongNetwork(hash));
 }
@@ -224,7 +227,8 @@ fn the_pool_names_the_rule_and_keeps_its_bounds() {
     let chain = Chain::new(genesis());
     let limits = PoolLimits { transactions: 3, bytes: 1 << 20, per_sender: 2 };
     let mut pool = Pool::new(limits);
-    let admit = |pool: &mut Pool, transaction: &Transaction| pool.admit(transaction.clone(), &chain, NOW);
+    let admit =
+        |pool: &mut Pool, transaction: &Transaction| pool.admit(transaction.clone().into(), &chain, NOW);
     let first = record(&chain, 50, "first");
     assert_eq!(admit(&mut pool, &first), Ok(first.id()));
     assert_eq!(admit(&mut pool, &first), Err(PoolError::AlreadyWaiting));
@@ -257,4 +261,25 @@ fn the_pool_names_the_rule_and_keeps_its_bounds() {
     pool.remove(&stranger.id());
     assert_eq!(admit(&mut pool, &record(&chain, 50, "third")), Err(PoolError::TooManyOfSender(2)));
     assert_eq!(pool.len(), 2);
+}
+
+#[test]
+fn transactions_that_come_together_are_judged_each_by_itself() {
+    let chain = Chain::new(genesis());
+    let mut pool = Pool::new(PoolLimits { transactions: 6, ..PoolLimits::default() });
+    let mut transactions: Vec<Transaction> =
+        (0..8).map(|number| record(&chain, 50, &number.to_string())).collect();
+    transactions[3].signature.0[0] ^= 1;
+    transactions[5] = transactions[1].clone();
+    let verdicts = pool.admit_all(transactions.iter().cloned().map(Arc::new).collect(), &chain, NOW);
+    for (number, (verdict, transaction)) in verdicts.into_iter().zip(&transactions).enumerate() {
+        match number {
+            3 => assert_eq!(verdict, Err(TransactionError::Signature.into())),
+            5 => assert_eq!(verdict, Err(PoolError::AlreadyWaiting)),
+            7 => assert!(matches!(verdict, Err(PoolError::Full { transactions: 6, .. })), "{verdict:?}"),
+            _ => assert_eq!(verdict, Ok(transaction.id())),
+        }
+    }
+    assert_eq!(pool.len(), 5, "what was refused takes no place");
+    assert_eq!(pool.admit(Arc::new(transactions[7].clone()), &chain, NOW), Ok(transactions[7].id()));
 }

@@ -8,6 +8,7 @@ use conclave_ledger::{
     signed::{Height, SignatureSet, Value},
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Most bytes of a canonical message that is not a block: three signature sets of a thousand validators.
 pub const MAX_SMALL_MESSAGE_BYTES: usize = 256 << 10;
@@ -20,7 +21,7 @@ pub const MAX_BLOCK_OVERHEAD_BYTES: usize = 4 << 20;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Message {
     /// A block that a chain names.
-    Block(Box<Block>),
+    Block(Arc<Block>),
     /// A chain on a block: `Vote(b)` and `Endorse(b)` by distinct validators, the leader's among them.
     Chain {
         /// The height.

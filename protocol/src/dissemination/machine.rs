@@ -73,14 +73,13 @@ pub enum Command {
 /// What the machine tells the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Admit this transaction to the pool, or blame the peer.
+    /// Admit these transactions to the pool, or blame the peer. They come together so that their signatures can be
+    /// verified together.
     Check {
-        /// Who sent it.
+        /// Who sent them.
         peer: Peer,
-        /// Its id.
-        id: TransactionId,
-        /// The transaction.
-        transaction: Transaction,
+        /// The transactions.
+        transactions: Vec<Arc<Transaction>>,
     },
 }
 
@@ -209,7 +208,7 @@ impl Dissemination {
         }
         match message {
             Message::Transactions(transactions) => {
-                transactions.into_iter().for_each(|transaction| self.receive_transaction(peer, transaction));
+                self.receive_transactions(peer, transactions);
             }
             Message::Have(ids) => ids.into_iter().for_each(|id| self.announced(peer, id, now)),
             Message::Want(ids) => {
@@ -226,13 +225,16 @@ impl Dissemination {
         }
     }
 
-    fn receive_transaction(&mut self, peer: Peer, transaction: Transaction) {
-        let id = transaction.id();
-        match self.tracked.get_mut(&id) {
+    fn receive_transactions(&mut self, peer: Peer, mut transactions: Vec<Arc<Transaction>>) {
+        transactions.retain(|transaction| match self.tracked.get_mut(&transaction.id()) {
             Some(tracked) => {
                 tracked.holders.insert(peer);
+                false
             }
-            None => self.outputs.push_back(Output::Emit(Event::Check { peer, id, transaction })),
+            None => true,
+        });
+        if !transactions.is_empty() {
+            self.outputs.push_back(Output::Emit(Event::Check { peer, transactions }));
         }
     }
 
@@ -300,7 +302,7 @@ impl Dissemination {
         for (peer, items) in std::mem::take(&mut self.outgoing) {
             let (mut batch, mut bytes) = (Vec::new(), 0);
             for (transaction, size) in items {
-                batch.push(transaction.as_ref().clone());
+                batch.push(transaction);
                 bytes += size;
                 if batch.len() == MAX_ITEMS || bytes >= BATCH_BYTES {
                     let full = Message::Transactions(std::mem::take(&mut batch));

@@ -2,6 +2,7 @@
 
 use conclave_ledger::{hash::TransactionId, transaction::Transaction};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Most transactions or ids in one message.
 pub const MAX_ITEMS: usize = 512;
@@ -17,7 +18,7 @@ pub const MAX_MESSAGE_BYTES: usize = BATCH_BYTES + (1 << 20) + (64 << 10);
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Message {
     /// Transactions, pushed by the node at which they were submitted or pulled by `Want`.
-    Transactions(Vec<Transaction>),
+    Transactions(Vec<Arc<Transaction>>),
     /// The sender has these.
     Have(Vec<TransactionId>),
     /// The sender lacks these and was told that the receiver has them.

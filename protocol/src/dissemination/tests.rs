@@ -33,7 +33,7 @@ fn at(ms: u64) -> Time {
 }
 
 /// A transaction whose signature nobody looks at here.
-fn transaction(number: u64, bytes: usize) -> Transaction {
+fn transaction(number: u64, bytes: usize) -> Arc<Transaction> {
     let mut data = number.to_be_bytes().to_vec();
     data.resize(bytes.max(8), 0);
     let request = Request {
@@ -42,7 +42,7 @@ fn transaction(number: u64, bytes: usize) -> Transaction {
         expires: 1000,
         payload: Payload::Record(Record { kind: "test".to_owned(), data: Bytes(data) }),
     };
-    Transaction { request, signature: Signature([0; 64]), stamp: None }
+    Arc::new(Transaction { request, signature: Signature([0; 64]), stamp: None })
 }
 
 fn machine() -> Dissemination {
@@ -77,9 +77,9 @@ fn receive(machine: &mut Dissemination, from: u8, message: Message, ms: u64) -> 
     handle(machine, Input::Received(peer(from), message), ms)
 }
 
-fn submit(machine: &mut Dissemination, transaction: Transaction) -> TransactionId {
+fn submit(machine: &mut Dissemination, transaction: Arc<Transaction>) -> TransactionId {
     let (id, size) = (transaction.id(), codec::encode(&transaction).len());
-    let command = Command::Submitted { id, transaction: Arc::new(transaction), size };
+    let command = Command::Submitted { id, transaction, size };
     machine.handle(Input::Command(command), at(0));
     id
 }
@@ -129,11 +129,13 @@ impl World {
                 self.next += 1;
                 self.agenda.insert((now + Self::DELAY, self.next), (number, to, message));
             }
-            for Event::Check { peer, id, transaction } in wanted.events {
-                self.admitted.entry((number, id)).or_insert(now);
-                let size = codec::encode(&transaction).len();
-                let command = Command::Admitted { id, transaction: Arc::new(transaction), size, peer };
-                self.nodes.get_mut(&number).unwrap().handle(Input::Command(command), now);
+            for Event::Check { peer, transactions } in wanted.events {
+                for transaction in transactions {
+                    let (id, size) = (transaction.id(), codec::encode(&transaction).len());
+                    self.admitted.entry((number, id)).or_insert(now);
+                    let command = Command::Admitted { id, transaction, size, peer };
+                    self.nodes.get_mut(&number).unwrap().handle(Input::Command(command), now);
+                }
             }
         }
     }
@@ -353,11 +355,11 @@ fn run(steps: &[(u64, Step)]) -> Vec<String> {
             Step::Have(from, numbers) => Input::Received(peer(*from), Message::Have(ids(numbers))),
             Step::Want(from, numbers) => Input::Received(peer(*from), Message::Want(ids(numbers))),
             Step::Submitted(number) => {
-                let transaction = Arc::new(transaction(*number, 8));
+                let transaction = transaction(*number, 8);
                 Input::Command(Command::Submitted { id: transaction.id(), transaction, size: 200 })
             }
             Step::Admitted(from, number) => {
-                let transaction = Arc::new(transaction(*number, 8));
+                let transaction = transaction(*number, 8);
                 let (id, peer) = (transaction.id(), peer(*from));
                 Input::Command(Command::Admitted { id, transaction, size: 200, peer })
             }

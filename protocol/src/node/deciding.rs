@@ -86,7 +86,7 @@ impl Node {
             }
             Event::Decide { height, value, block, proof } => {
                 let decided = match block {
-                    Some(block) => Decided::Block(block.as_ref().clone()),
+                    Some(block) => Decided::Block(block),
                     None => Decided::Skip(self.chain.skip()),
                 };
                 if height == self.chain.next_height() && decided.value() == value {
@@ -162,7 +162,7 @@ impl Node {
 
     fn log_block(&mut self, hash: &BlockHash) {
         if let Some(block) = self.block_at_hand(hash).filter(|_| self.logged.insert(*hash)) {
-            self.effects.push_back(Effect::Append(LogRecord::Block(Box::new(block.as_ref().clone()))));
+            self.effects.push_back(Effect::Append(LogRecord::Block(block)));
         }
     }
 
@@ -178,7 +178,7 @@ impl Node {
         let execution = decided.value().block().and_then(|hash| self.executions.remove(&hash));
         let applied = self.apply(&decided, execution, has_certificate)?;
         if let Decided::Block(block) = decided.as_ref() {
-            self.remember(Arc::new(block.clone()));
+            self.remember(block.clone());
             self.log_block(&block.hash());
         }
         let height = applied.height;
@@ -267,10 +267,8 @@ impl Node {
                 let undone = self.undoable.split_off(&height);
                 self.proofs.split_off(&height);
                 for block in undone.values().filter_map(|decided| decided.block()) {
-                    for transaction in &block.transactions {
-                        // What has become invalid meanwhile is reported as dropped by those who wait for it.
-                        let _ = self.admit_local(transaction.clone(), clock);
-                    }
+                    // What has become invalid meanwhile is reported as dropped by those who wait for it.
+                    let _ = self.admit_local(block.transactions.clone(), clock);
                 }
                 self.begin(clock);
                 self.adopt_certificate(height, value, proof, clock);
@@ -298,14 +296,14 @@ impl Node {
             match record {
                 LogRecord::Signed(_) => {}
                 LogRecord::Block(block) => {
-                    blocks.insert(block.hash(), Arc::new(*block));
+                    blocks.insert(block.hash(), block);
                 }
                 LogRecord::Decided { height, value, proof } if height == self.chain.next_height() => {
                     let decided = match value {
                         Value::Skip => Decided::Skip(self.chain.skip()),
                         Value::Block(hash) => {
                             let block = blocks.get(&hash).ok_or(RestoreError::BlockMissing(height))?;
-                            Decided::Block(block.as_ref().clone())
+                            Decided::Block(block.clone())
                         }
                     };
                     let certified = proof.as_ref().is_some_and(Proof::is_certificate);

@@ -34,7 +34,7 @@ impl Node {
             Event::Lookup { token, request: Request::Block { height, hash } } => {
                 match self.block_at_hand(&hash) {
                     Some(block) => {
-                        let response = Response::Block(Some(Box::new(block.as_ref().clone())));
+                        let response = Response::Block(Some(block.clone()));
                         self.sync_command(Command::Found { token, response }, clock);
                     }
                     None => self

@@ -11,6 +11,7 @@ use conclave_ledger::{
     signed::{Height, Value},
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Most bytes of a record: a block with its body, proofs and names.
 pub const MAX_RECORD_BYTES: usize = 72 << 20;
@@ -20,7 +21,7 @@ pub const MAX_RECORD_BYTES: usize = 72 << 20;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LogRecord {
     /// A block that a later record names: voted for, endorsed or decided.
-    Block(Box<Block>),
+    Block(Arc<Block>),
     /// A signature of this validator.
     Signed(SignedRecord),
     /// A decided height.

@@ -5,9 +5,11 @@ use crate::{
     consensus::Command,
     dissemination::{self, Event},
     machine::{Input, Machine, Output},
+    peer::Peer,
     penalty::Penalty,
 };
 use conclave_ledger::{codec, hash::TransactionId, pool::PoolError, transaction::Transaction};
+use std::sync::Arc;
 
 impl Node {
     pub(super) fn drain_dissemination(&mut self, clock: Clock) -> bool {
@@ -21,8 +23,8 @@ impl Node {
                     self.effects.push_back(Effect::Send { peer, channel, bulk: false, bytes });
                 }
                 Output::Penalize(peer, penalty) => self.penalize(peer, penalty, clock),
-                Output::Emit(Event::Check { peer, id, transaction }) => {
-                    admitted |= self.admit_from(peer, id, transaction, clock);
+                Output::Emit(Event::Check { peer, transactions }) => {
+                    admitted |= self.admit_from(peer, transactions, clock);
                 }
             }
         }
@@ -32,48 +34,44 @@ impl Node {
         any
     }
 
-    /// A peer's transaction: admitted, or refused and, where no honest node would have sent it, blamed.
-    fn admit_from(
-        &mut self,
-        peer: crate::peer::Peer,
-        id: TransactionId,
-        transaction: Transaction,
-        clock: Clock,
-    ) -> bool {
-        match self.pool.admit(transaction, &self.chain, clock.unix_ms) {
-            Ok(_) => {
-                if let Some((transaction, size)) = self.pool.entry(&id) {
-                    let command = dissemination::Command::Admitted { id, transaction, size, peer };
-                    self.dissemination.handle(Input::Command(command), clock.time);
+    /// A peer's transactions: each admitted, or refused and, where no honest node would have sent it, blamed. True
+    /// if any was admitted.
+    fn admit_from(&mut self, peer: Peer, transactions: Vec<Arc<Transaction>>, clock: Clock) -> bool {
+        let mut any = false;
+        for verdict in self.pool.admit_all(transactions, &self.chain, clock.unix_ms) {
+            match verdict {
+                Ok(id) => {
+                    any = true;
+                    if let Some((transaction, size)) = self.pool.entry(&id) {
+                        let command = dissemination::Command::Admitted { id, transaction, size, peer };
+                        self.dissemination.handle(Input::Command(command), clock.time);
+                    }
                 }
-                true
-            }
-            Err(error) => {
-                if !error.is_temporary() {
-                    self.penalize(peer, Penalty::serious(format!("transaction {id}: {error}")), clock);
-                }
-                false
+                Err(error) if error.is_temporary() => {}
+                Err(error) => self.penalize(peer, Penalty::serious(format!("a transaction: {error}")), clock),
             }
         }
+        any
     }
 
-    /// A transaction of this node's own, or one that a rollback returned.
+    /// Transactions of this node's own, or those that a rollback returned; one verdict for each.
     pub(super) fn admit_local(
         &mut self,
-        transaction: Transaction,
+        transactions: Vec<Arc<Transaction>>,
         clock: Clock,
-    ) -> Result<TransactionId, PoolError> {
-        let id = self.pool.admit(transaction, &self.chain, clock.unix_ms)?;
-        if let Some((transaction, size)) = self.pool.entry(&id) {
-            let command = dissemination::Command::Submitted { id, transaction, size };
-            self.dissemination.handle(Input::Command(command), clock.time);
+    ) -> Vec<Result<TransactionId, PoolError>> {
+        let verdicts = self.pool.admit_all(transactions, &self.chain, clock.unix_ms);
+        for id in verdicts.iter().flatten().copied() {
+            if let Some((transaction, size)) = self.pool.entry(&id) {
+                let command = dissemination::Command::Submitted { id, transaction, size };
+                self.dissemination.handle(Input::Command(command), clock.time);
+            }
         }
-        Ok(id)
+        verdicts
     }
 
     pub(super) fn submit(&mut self, ticket: u64, transactions: Vec<Transaction>, clock: Clock) {
-        let verdicts =
-            transactions.into_iter().map(|transaction| self.admit_local(transaction, clock)).collect();
+        let verdicts = self.admit_local(transactions.into_iter().map(Arc::new).collect(), clock);
         self.effects.push_back(Effect::Submitted { ticket, verdicts });
         self.update_pending(clock);
     }

@@ -404,7 +404,7 @@ impl Sync {
         }
     }
 
-    fn received_block(&mut self, peer: Peer, number: u64, block: Option<Box<Block>>, now: Time) {
+    fn received_block(&mut self, peer: Peer, number: u64, block: Option<Arc<Block>>, now: Time) {
         let asked = |fetch: &Fetch| fetch.asked == Some((number, peer));
         let Some(hash) = self.fetches.iter().find(|(_, fetch)| asked(fetch)).map(|(hash, _)| *hash) else {
             return;
@@ -412,7 +412,7 @@ impl Sync {
         match block {
             Some(block) if block.hash() == hash => {
                 self.fetches.remove(&hash);
-                self.emit(Event::BlockFetched { block: Arc::new(*block) });
+                self.emit(Event::BlockFetched { block: block });
             }
             Some(_) => {
                 self.outputs

@@ -7,6 +7,7 @@ use conclave_ledger::{
     signed::Height,
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Most bytes of a request.
 pub const MAX_REQUEST_BYTES: usize = 4 << 10;
@@ -67,7 +68,7 @@ pub enum Response {
     /// To `Blocks`.
     Blocks(Vec<ProvedHeight>),
     /// To `Block`.
-    Block(Option<Box<Block>>),
+    Block(Option<Arc<Block>>),
 }
 
 /// A request or a response with the number that pairs them; the number is not on the wire.

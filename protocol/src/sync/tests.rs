@@ -15,7 +15,7 @@ use conclave_ledger::{
     signed::{Height, SignatureSet},
 };
 use proptest::prelude::*;
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 fn peer(number: u8) -> Peer {
     Peer::from_bytes(&[number]).unwrap()
@@ -317,7 +317,7 @@ fn one_block_is_pulled_from_one_after_the_other() {
     // The first does not have it, the second lies, the third is silent, the fourth fails, the fifth has it.
     let next = answer(&mut machine, peer(1), asked[0].1, Response::Block(None), 1).blocks();
     assert_eq!(next[0].0, peer(2));
-    let wanted = answer(&mut machine, peer(2), next[0].1, Response::Block(Some(Box::new(other))), 2);
+    let wanted = answer(&mut machine, peer(2), next[0].1, Response::Block(Some(Arc::new(other))), 2);
     assert_eq!(wanted.blamed, [(peer(2), Severity::Fatal)]);
     assert_eq!(wanted.blocks()[0].0, peer(3));
     let due = machine.poll_timeout().unwrap();
@@ -327,7 +327,7 @@ fn one_block_is_pulled_from_one_after_the_other() {
     let failed = Command::RequestFailed { peer: peer(4), number: next[0].1 };
     let next = command(&mut machine, failed, 103).blocks();
     assert_eq!(next[0].0, peer(5));
-    let wanted = answer(&mut machine, peer(5), next[0].1, Response::Block(Some(Box::new(wanted_block))), 104);
+    let wanted = answer(&mut machine, peer(5), next[0].1, Response::Block(Some(Arc::new(wanted_block))), 104);
     assert!(
         matches!(&wanted.events[..], [Event::BlockFetched { block }] if block.hash() == hash),
         "{wanted:?}"
@@ -393,7 +393,7 @@ fn response() -> impl Strategy<Value = Response> {
         any::<u64>().prop_map(|height| Response::Status { height }),
         (0u64..200, 0usize..80)
             .prop_map(|(from, count)| Response::Blocks((from..).take(count).map(proved).collect())),
-        (0u64..4).prop_map(|timestamp| Response::Block(Some(Box::new(block(5, timestamp))))),
+        (0u64..4).prop_map(|timestamp| Response::Block(Some(Arc::new(block(5, timestamp))))),
         Just(Response::Block(None)),
     ]
 }

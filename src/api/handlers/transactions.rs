@@ -331,7 +331,7 @@ pub(in crate::api) async fn proof(
 }
 
 fn transaction_at(decided: &Decided, index: u32) -> Option<&Transaction> {
-    decided.block()?.transactions.get(index as usize)
+    decided.block()?.transactions.get(index as usize).map(Arc::as_ref)
 }
 
 fn unknown(id: &TransactionId) -> Problem {

@@ -14,7 +14,7 @@ use crate::{
 };
 use conclave_ledger::{
     applications::{Payload, records::Record},
-    block::{Block, Decided},
+    block::Decided,
     bytes::Bytes,
     chain::{Chain, NothingKnown},
     codec,
@@ -134,7 +134,8 @@ impl FakeNode {
                 recent: &self.recent,
             }),
             Request::Submit { transactions, reply } => {
-                let admitted = transactions.into_iter().map(|it| self.pool.admit(it, &self.chain, 2_000));
+                let admitted =
+                    transactions.into_iter().map(|it| self.pool.admit(it.into(), &self.chain, 2_000));
                 let _ = reply.send(admitted.collect());
                 if self.decides {
                     self.decide_block();
@@ -174,7 +175,7 @@ impl FakeNode {
         let proofs = self.chain.unproven().map(|(height, _)| self.proofs[&height].clone()).collect();
         let block = self.chain.propose(validator().public(), 2_000, proofs, self.pool.iter());
         if let Some(block) = block {
-            self.apply(Decided::Block(block));
+            self.apply(Decided::Block(block.into()));
         }
     }
 
@@ -193,7 +194,14 @@ impl FakeNode {
         }
         let decided = Arc::new(decided);
         self.proofs.insert(height, proof.clone());
-        self.recent.insert(height, RecentHeight { decided: decided.clone(), proof: Some(proof) });
+        self.recent.insert(
+            height,
+            RecentHeight {
+                decided: decided.clone(),
+                proof: Some(proof),
+                transactions: applied.transactions.as_slice().into(),
+            },
+        );
         while self.recent.len() > RECENT {
             let (height, oldest) = self.recent.pop_first().expect("there are several");
             write(&self.database, height, &oldest);
@@ -209,7 +217,7 @@ fn write(database: &Database, height: Height, recent: &RecentHeight) {
         batch.proofs.push((height, codec::encode(proof)));
     }
     for (index, transaction) in
-        recent.decided.block().iter().flat_map(|block: &&Block| &block.transactions).enumerate()
+        recent.decided.block().iter().flat_map(|block| &block.transactions).enumerate()
     {
         let location = TransactionLocation { height, position: index as u32 };
         batch.transactions.push((transaction.id().0, location));

@@ -93,10 +93,11 @@ impl Network {
         let first_unproven = self.chain.tip().block_height.max(1) as usize;
         let proofs = self.proofs[first_unproven - 1..].to_vec();
         let now = START + 1000 * self.chain.next_height();
-        let candidates = transactions.iter().map(|transaction| (transaction, transaction.id(), 100));
+        let shared: Vec<Arc<Transaction>> = transactions.iter().cloned().map(Arc::new).collect();
+        let candidates = shared.iter().map(|transaction| (transaction, transaction.id(), 100));
         let block = self.chain.propose(self.chain.leader(), now, proofs, candidates).unwrap();
         assert_eq!(block.transactions.len(), transactions.len(), "a transaction was refused");
-        self.decide(Decided::Block(block));
+        self.decide(Decided::Block(Arc::new(block)));
     }
 
     pub(crate) fn archive(&self) -> Vec<u8> {
@@ -230,7 +231,9 @@ fn a_forger_who_mends_the_digest_is_refused_at_the_height_and_by_the_rule() {
     type Change = fn(&mut Entry);
     fn block_at(entry: &mut Entry, height: Height) -> Option<&mut conclave_ledger::block::Block> {
         match entry {
-            Entry::Height(Decided::Block(block)) if block.header.height == height => Some(block),
+            Entry::Height(Decided::Block(block)) if block.header.height == height => {
+                Some(Arc::make_mut(block))
+            }
             _ => None,
         }
     }
@@ -240,7 +243,7 @@ fn a_forger_who_mends_the_digest_is_refused_at_the_height_and_by_the_rule() {
             |entry| {
                 if let Some(block) = block_at(entry, 3)
                     && let Payload::Poll(polls::Payload::CastBallot { choice, .. }) =
-                        &mut block.transactions[0].request.payload
+                        &mut Arc::make_mut(&mut block.transactions[0]).request.payload
                 {
                     *choice = Choice::One(1);
                 }
@@ -271,7 +274,7 @@ fn a_forger_who_mends_the_digest_is_refused_at_the_height_and_by_the_rule() {
             "a signature of a voter",
             |entry| {
                 if let Some(block) = block_at(entry, 3) {
-                    block.transactions[0].signature.0[5] ^= 1;
+                    Arc::make_mut(&mut block.transactions[0]).signature.0[5] ^= 1;
                     block.header.transactions =
                         conclave_ledger::block::Block::transactions_root(&block.transactions);
                 }
@@ -343,7 +346,7 @@ fn a_tally_that_is_not_that_of_the_ballots_is_found() {
     let mut recount = Recount::default();
     for decided in &network.decided {
         let Decided::Block(block) = decided else { continue };
-        let mut block = block.clone();
+        let mut block = block.as_ref().clone();
         if block.header.height == 3 {
             block.transactions.pop();
         }

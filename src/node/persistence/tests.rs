@@ -62,8 +62,8 @@ fn large() -> LogRecord {
         expires: 9,
         payload: conclave_ledger::applications::Payload::Record(record),
     };
-    let transactions = vec![request.sign(&key); 60];
-    LogRecord::Block(Box::new(Block { header, proofs: Vec::new(), transactions }))
+    let transactions = vec![Arc::new(request.sign(&key)); 60];
+    LogRecord::Block(Arc::new(Block { header, proofs: Vec::new(), transactions }))
 }
 
 fn append_all(home: &Path, records: &[LogRecord]) {

@@ -46,7 +46,7 @@ impl Instance {
         }
         let hash = block.hash();
         // The body alone binds nobody, so it need not wait for the log.
-        self.send_to_all(Message::Block(Box::new(block.as_ref().clone())));
+        self.send_to_all(Message::Block(block.clone()));
         self.name(self.leader, hash);
         self.blocks.insert(hash, block);
         self.extracted.push(hash);

@@ -346,7 +346,7 @@ impl Instance {
 
     fn learn(&mut self, sender: ValidatorIndex, message: Message, now: Time) -> Result<(), Penalty> {
         match message {
-            Message::Block(block) => self.receive_block(Some(sender), Arc::new(*block), now),
+            Message::Block(block) => self.receive_block(Some(sender), block, now),
             Message::Chain { block, votes, endorsements, .. } => {
                 self.receive_chain(sender, block, &votes, &endorsements, now)?;
             }

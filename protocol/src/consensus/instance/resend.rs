@@ -12,7 +12,7 @@ impl Instance {
         let mut messages = Vec::new();
         for block in self.extracted.clone() {
             if let Some(body) = self.blocks.get(&block) {
-                messages.push(Message::Block(Box::new(body.as_ref().clone())));
+                messages.push(Message::Block(body.clone()));
             }
             messages.push(self.chain(&block));
         }

@@ -50,7 +50,7 @@ pub(super) fn block(height: Height, leader: usize, number: u64) -> Arc<Block> {
         proofs: Hash::ZERO,
         transactions: Hash::ZERO,
     };
-    Arc::new(Block { header, proofs: Vec::new(), transactions: vec![request.sign(&sender)] })
+    Arc::new(Block { header, proofs: Vec::new(), transactions: vec![Arc::new(request.sign(&sender))] })
 }
 
 pub(super) fn signatures(height: Height, kind: Kind, value: Value, signers: &[usize]) -> SignatureSet {
@@ -225,7 +225,7 @@ pub(super) fn own_signatures(message: &Message, me: u16) -> Vec<Signature> {
 }
 
 pub(super) fn body(block: &Arc<Block>) -> Message {
-    Message::Block(Box::new(block.as_ref().clone()))
+    Message::Block(block.clone())
 }
 
 pub(super) fn chain(block: &Arc<Block>, votes: &[usize], endorsements: &[usize]) -> Message {
