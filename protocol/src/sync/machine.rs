@@ -412,7 +412,7 @@ impl Sync {
         match block {
             Some(block) if block.hash() == hash => {
                 self.fetches.remove(&hash);
-                self.emit(Event::BlockFetched { block: block });
+                self.emit(Event::BlockFetched { block });
             }
             Some(_) => {
                 self.outputs
