@@ -62,7 +62,8 @@ fn large() -> LogRecord {
         expires: 9,
         payload: conclave_ledger::applications::Payload::Record(record),
     };
-    let transactions = vec![Arc::new(request.sign(&key)); 60];
+    let transaction = Arc::new(request.sign(&key));
+    let transactions = std::iter::repeat_n(transaction, 60).collect();
     LogRecord::Block(Arc::new(Block { header, proofs: Vec::new(), transactions }))
 }
 
