@@ -8,13 +8,16 @@
 //! - Whom a node knows: [`known_peers`].
 //! - Their wiring to each other, the chain and the pool: [`node`].
 
+pub mod admission;
 pub mod consensus;
 pub mod dissemination;
 pub mod handshake;
 pub mod known_peers;
 pub mod machine;
+pub mod network_group;
 pub mod node;
 pub mod peer;
+pub mod peer_record;
 pub mod penalty;
 pub mod sync;
 pub mod time;

@@ -146,7 +146,6 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         validator_key: validator_key.clone(),
         restarted: opened.used,
         version: version.to_owned(),
-        addresses: Vec::new(),
         pool: Default::default(),
         seed,
     };

@@ -18,8 +18,6 @@ pub struct Config {
     pub key: SecretKey,
     /// Program and version, at most `MAX_VERSION_BYTES` bytes.
     pub version: String,
-    /// Addresses that peers are told.
-    pub addresses: Vec<String>,
     /// Time for each answer (default 2 s); afterwards the connection is closed.
     pub response_timeout: Duration,
     /// Dials in a row without success after which the node says so and goes on slowly (default 10).

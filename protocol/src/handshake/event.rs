@@ -1,7 +1,7 @@
 //! What the handshake machine is told and what it tells.
 
 use super::message::{RefusalReason, Role};
-use crate::{peer::Peer, time::Time};
+use crate::{peer::Peer, peer_record::PeerRecord, time::Time};
 use conclave_ledger::signed::Height;
 
 /// Who dialled a connection.
@@ -55,6 +55,15 @@ pub enum Command {
     },
     /// The height of the last decision here.
     Height(Height),
+    /// Where this node can be reached: what peers are told from now on.
+    Record(PeerRecord),
+    /// A peer is refused although its handshake is done: it is told the reason, and disconnected.
+    Refuse {
+        /// Whom.
+        peer: Peer,
+        /// Why.
+        reason: RefusalReason,
+    },
     /// A peer is kept out until then: its connections are closed.
     KeepOut {
         /// Whom.
@@ -100,6 +109,10 @@ pub enum Event {
         peer: Peer,
         /// What it proved.
         role: Role,
+        /// Who dialled the connection that is kept.
+        direction: Direction,
+        /// Where it can be reached, in its own signed words.
+        record: Option<PeerRecord>,
         /// Height of its last decision.
         height: Height,
         /// Program and version.

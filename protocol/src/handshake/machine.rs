@@ -4,18 +4,16 @@ use super::{
     config::Config,
     dialling::Dialling,
     event::{Command, Direction, Event, RefusedBy},
-    message::{
-        Binding, Hello, MAX_ADDRESS_BYTES, MAX_ADDRESSES_IN_HELLO, MAX_VERSION_BYTES, Message, RefusalReason,
-        Request, Response, Role,
-    },
+    message::{Binding, Hello, MAX_VERSION_BYTES, Message, RefusalReason, Request, Response, Role},
 };
 use crate::{
     machine::{Input, Machine, Output},
     peer::Peer,
+    peer_record::PeerRecord,
     penalty::Penalty,
     time::Time,
 };
-use conclave_ledger::{hash::Hash, keys::Signature, signed::Height};
+use conclave_ledger::{bytes::Bytes, hash::Hash, keys::Signature, signed::Height};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::collections::{BTreeMap, VecDeque};
@@ -85,6 +83,8 @@ pub struct Handshake {
     config: Config,
     random: ChaCha20Rng,
     height: Height,
+    /// Where this node can be reached.
+    record: Option<PeerRecord>,
     peers: BTreeMap<Peer, State>,
     kept_out: BTreeMap<Peer, Time>,
     dialling: Dialling,
@@ -101,6 +101,7 @@ impl Handshake {
             random: ChaCha20Rng::from_seed(config.seed),
             config,
             height: 0,
+            record: None,
             peers: BTreeMap::new(),
             kept_out: BTreeMap::new(),
             dialling: Dialling::default(),
@@ -132,7 +133,7 @@ impl Handshake {
             role: self.config.role,
             version: self.config.version.clone(),
             height: self.height,
-            addresses: self.config.addresses.clone(),
+            record: self.record.as_ref().map(|record| Bytes(record.envelope().to_vec())),
             challenge,
         }
     }
@@ -310,13 +311,14 @@ impl Handshake {
         if hello.network != self.config.network {
             return Err(RefusalReason::WrongNetwork);
         }
-        let addresses = &hello.addresses;
-        let too_long = hello.version.len() > MAX_VERSION_BYTES
-            || hello.version.chars().any(char::is_control)
-            || addresses.len() > MAX_ADDRESSES_IN_HELLO
-            || addresses.iter().any(|address| address.len() > MAX_ADDRESS_BYTES);
+        let too_long = hello.version.len() > MAX_VERSION_BYTES || hello.version.chars().any(char::is_control);
         if too_long {
             return Err(RefusalReason::MalformedHello);
+        }
+        if let Some(Bytes(record)) = &hello.record
+            && PeerRecord::decode(record).map(|record| record.peer()) != Ok(peer)
+        {
+            return Err(RefusalReason::ForeignRecord);
         }
         match hello.role {
             // An Ed25519 peer id is the key itself, behind a fixed prefix.
@@ -522,12 +524,16 @@ impl Handshake {
 
     fn establish(&mut self, peer: Peer, hello: Hello, now: Time) {
         self.advance(peer, Step::Established(hello.clone()), now);
+        let mut direction = Direction::Accepted;
         if let Some(state) = self.peers.get_mut(&peer) {
             state.role = Some(hello.role);
+            direction = state.latest.direction;
         }
         self.dialling.established(&peer);
-        let Hello { role, height, version, .. } = hello;
-        self.emit(Event::Established { peer, role, height, version });
+        let Hello { role, height, version, record, .. } = hello;
+        // It was checked when it came.
+        let record = record.and_then(|record| PeerRecord::decode(&record.0).ok());
+        self.emit(Event::Established { peer, role, direction, record, height, version });
     }
 
     fn refuse(&mut self, peer: Peer, number: Option<u64>, reason: RefusalReason) {
@@ -539,7 +545,9 @@ impl Handshake {
         }
         self.emit(Event::Refused { peer, reason, by: RefusedBy::Us });
         let penalty = match reason {
-            RefusalReason::FalseClaim | RefusalReason::ForeignKey => Some(Penalty::fatal(reason.to_string())),
+            RefusalReason::FalseClaim | RefusalReason::ForeignKey | RefusalReason::ForeignRecord => {
+                Some(Penalty::fatal(reason.to_string()))
+            }
             RefusalReason::UnexpectedMessage | RefusalReason::MalformedHello => {
                 Some(Penalty::serious(reason.to_string()))
             }
@@ -593,6 +601,12 @@ impl Handshake {
             }
             Command::RequestFailed { peer, number } => self.request_failed(peer, number),
             Command::Height(height) => self.height = height,
+            Command::Record(record) => self.record = Some(record),
+            Command::Refuse { peer, reason } => {
+                if self.peers.get(&peer).is_some_and(|state| !state.is_over) {
+                    self.refuse(peer, None, reason);
+                }
+            }
             Command::KeepOut { peer, until } => {
                 self.kept_out.retain(|_, until| now < *until);
                 if self.kept_out.len() < MAX_PEERS {

@@ -2,6 +2,7 @@
 
 use crate::peer::Peer;
 use conclave_ledger::{
+    bytes::Bytes,
     codec,
     hash::{Hash, NetworkId},
     keys::{PublicKey, SecretKey, Signature},
@@ -14,12 +15,6 @@ pub const MAX_MESSAGE_BYTES: usize = 16 << 10;
 
 /// Longest text that names a program and its version, in bytes.
 pub const MAX_VERSION_BYTES: usize = 64;
-
-/// Most addresses in a `Hello`, each of at most [`MAX_ADDRESS_BYTES`].
-pub const MAX_ADDRESSES_IN_HELLO: usize = 16;
-
-/// Longest address, in bytes.
-pub const MAX_ADDRESS_BYTES: usize = 256;
 
 /// What a node says that it is; it has to prove the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,8 +55,8 @@ pub struct Hello {
     pub version: String,
     /// Height of its last decision.
     pub height: Height,
-    /// Addresses at which it can be dialled.
-    pub addresses: Vec<String>,
+    /// Where it can be dialled: its signed [record](crate::peer_record::PeerRecord), if it knows an address.
+    pub record: Option<Bytes>,
     /// 32 random bytes, to be signed by the other.
     pub challenge: Hash,
 }
@@ -131,6 +126,9 @@ pub enum RefusalReason {
     /// A field is longer than allowed.
     #[error("its hello is malformed")]
     MalformedHello,
+    /// The record of its addresses is no record, or another node's.
+    #[error("the record of addresses in its hello is not one that it signed")]
+    ForeignRecord,
     /// The signature does not prove the key for this challenge, these two peers and this role.
     #[error(
         "it did not prove the key that it claims: the signature is not of this key over this challenge and connection"
@@ -151,6 +149,15 @@ pub enum RefusalReason {
     /// It was blamed for too much lately.
     #[error("it is kept out for a while because of what it did")]
     KeptOut,
+    /// An observer that did not do the work for its admission; the exchange on admission said why.
+    #[error("it did not do the work that admits it")]
+    NotAdmitted,
+    /// There are as many observers as there may be.
+    #[error("no more observers are taken on: there are enough")]
+    Full,
+    /// Another peer takes its place, or it is of no use to this node. Nobody did anything wrong.
+    #[error("the connection makes room for another")]
+    NotNeeded,
 }
 
 /// What a proof signs: everything that ties it to one challenge, one pair of nodes and one role.

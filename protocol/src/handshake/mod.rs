@@ -38,6 +38,5 @@ pub use dialling::MAX_ADDRESSES;
 pub use event::{Command, Direction, Event, RefusedBy};
 pub use machine::{Handshake, MAX_PEERS};
 pub use message::{
-    Binding, Hello, MAX_ADDRESS_BYTES, MAX_ADDRESSES_IN_HELLO, MAX_MESSAGE_BYTES, MAX_VERSION_BYTES, Message,
-    RefusalReason, Request, Response, Role,
+    Binding, Hello, MAX_MESSAGE_BYTES, MAX_VERSION_BYTES, Message, RefusalReason, Request, Response, Role,
 };

@@ -10,10 +10,11 @@ use super::*;
 use crate::{
     machine::{Input, Machine, Output},
     peer::Peer,
+    peer_record::PeerRecord,
     penalty::Penalty,
     time::Time,
 };
-use conclave_ledger::{hash::Hash, keys::SecretKey};
+use conclave_ledger::{bytes::Bytes, hash::Hash, keys::SecretKey};
 use std::time::Duration;
 
 /// The node key of a node.
@@ -39,7 +40,6 @@ fn config(number: u8, seed: u8) -> Config {
         role: Role::Validator(validator_key(number).public()),
         key: validator_key(number),
         version: "conclave/test".to_owned(),
-        addresses: vec![number.to_string()],
         response_timeout: Duration::from_secs(2),
         max_attempts: 10,
         first_retry: Duration::from_millis(100),

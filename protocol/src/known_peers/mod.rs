@@ -3,3 +3,6 @@
 mod source;
 
 pub use source::Source;
+
+/// Longest address, in bytes.
+pub const MAX_ADDRESS_BYTES: usize = 256;

@@ -2,8 +2,8 @@
 
 use super::{Clock, Effect, Node};
 use crate::{
-    handshake::{self, MAX_ADDRESS_BYTES},
-    known_peers::Source,
+    handshake,
+    known_peers::{MAX_ADDRESS_BYTES, Source},
     machine::{Input, Machine},
     peer::Peer,
 };

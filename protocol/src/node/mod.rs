@@ -72,8 +72,6 @@ pub struct Config {
     pub restarted: bool,
     /// What peers are told of the program.
     pub version: String,
-    /// Addresses that peers are told of.
-    pub addresses: Vec<String>,
     /// Bounds of the pool.
     pub pool: PoolLimits,
     /// Seed of jitter and challenges; never twice the same.

@@ -23,7 +23,6 @@ pub(super) fn handshake_config(config: &Config, chain: &Chain) -> handshake::Con
         role,
         key,
         version: config.version.clone(),
-        addresses: config.addresses.clone(),
         response_timeout: Duration::from_secs(2),
         max_attempts: 10,
         first_retry: Duration::from_millis(100),
@@ -60,7 +59,7 @@ impl Node {
             Event::CloseConnection { peer, connection, reason, at_once } => {
                 self.effects.push_back(Effect::CloseConnection { peer, connection, reason, at_once });
             }
-            Event::Established { peer, role, height, version } => {
+            Event::Established { peer, role, height, version, .. } => {
                 self.peers.insert(peer, role);
                 self.effects.push_back(Effect::OpenChannels(peer));
                 let follows = role.validator().is_none();

@@ -8,9 +8,14 @@ fn hello_of(number: u8, challenge: Hash) -> Hello {
         role: Role::Validator(validator_key(number).public()),
         version: "attacker".to_owned(),
         height: 0,
-        addresses: Vec::new(),
+        record: None,
         challenge,
     }
+}
+
+/// A record that a node has signed for itself.
+fn record_of(number: u8) -> Bytes {
+    Bytes(PeerRecord::sign(&node_key(number), 1, &[]).envelope().to_vec())
 }
 
 fn responses(wanted: &Wanted) -> Vec<&Response> {
@@ -149,10 +154,8 @@ fn hellos_that_break_a_rule_are_refused() {
         (RefusalReason::WrongNetwork, |hello| hello.network = Hash([8; 32])),
         (RefusalReason::MalformedHello, |hello| hello.version = "x".repeat(MAX_VERSION_BYTES + 1)),
         (RefusalReason::MalformedHello, |hello| hello.version = "line\nbreak".to_owned()),
-        (RefusalReason::MalformedHello, |hello| {
-            hello.addresses = vec![String::new(); MAX_ADDRESSES_IN_HELLO + 1]
-        }),
-        (RefusalReason::MalformedHello, |hello| hello.addresses = vec!["x".repeat(MAX_ADDRESS_BYTES + 1)]),
+        (RefusalReason::ForeignRecord, |hello| hello.record = Some(Bytes(vec![0; 8]))),
+        (RefusalReason::ForeignRecord, |hello| hello.record = Some(record_of(1))),
         (RefusalReason::ForeignKey, |hello| hello.role = Role::Observer(node_key(1).public())),
         (RefusalReason::KeyInUse, |hello| hello.role = Role::Validator(validator_key(0).public())),
     ];

@@ -9,6 +9,8 @@ fn one_dials_and_both_learn_what_the_other_proved() {
     let observer = Config { role: Role::Observer(node_key(1).public()), key: node_key(1), ..config(1, 1) };
     world.add(1, observer);
     world.command(1, Command::Height(12));
+    let record = PeerRecord::sign(&node_key(1), 3, &[vec![4, 127, 0, 0, 1, 6, 0, 80]]);
+    world.command(1, Command::Record(record.clone()));
     world.introduce(0, 1);
     world.run_until(at(1000));
     let established: Vec<_> =
@@ -20,12 +22,16 @@ fn one_dials_and_both_learn_what_the_other_proved() {
             0 => Event::Established {
                 peer: peer(1),
                 role: Role::Observer(node_key(1).public()),
+                direction: Direction::Dialled,
+                record: Some(record.clone()),
                 height: 12,
                 version,
             },
             _ => Event::Established {
                 peer: peer(0),
                 role: Role::Validator(validator_key(0).public()),
+                direction: Direction::Accepted,
+                record: None,
                 height: 0,
                 version,
             },

@@ -14,12 +14,12 @@ fn role() -> impl Strategy<Value = Role> {
 }
 
 fn hello() -> impl Strategy<Value = Hello> {
-    (role(), any::<u64>(), any::<bool>(), 0usize..20).prop_map(|(role, height, ours, addresses)| Hello {
+    (role(), any::<u64>(), any::<bool>(), any::<bool>()).prop_map(|(role, height, ours, with_record)| Hello {
         network: Hash([if ours { 7 } else { 8 }; 32]),
         role,
         version: "any".to_owned(),
         height,
-        addresses: vec!["address".to_owned(); addresses],
+        record: with_record.then(|| Bytes(PeerRecord::sign(&node_key(1), height, &[]).envelope().to_vec())),
         challenge: Hash([9; 32]),
     })
 }
@@ -61,6 +61,8 @@ fn command_of_any_kind() -> impl Strategy<Value = Command> {
         2 => "[0-3]".prop_map(|address| Command::DialFailed { address }),
         2 => (whom(), 0u64..8).prop_map(|(peer, number)| Command::RequestFailed { peer, number }),
         1 => any::<u64>().prop_map(Command::Height),
+        1 => whom().prop_map(|peer| Command::Refuse { peer, reason: RefusalReason::NotNeeded }),
+        1 => Just(Command::Record(PeerRecord::sign(&node_key(0), 1, &[]))),
         1 => (whom(), 0u64..100_000).prop_map(|(peer, ms)| Command::KeepOut { peer, until: at(ms) }),
         1 => Just(Command::Leave),
     ]
@@ -119,7 +121,7 @@ fn messages_read_back_and_stay_in_their_bound() {
         role: Role::Validator(validator_key(1).public()),
         version: "v".repeat(MAX_VERSION_BYTES),
         height: u64::MAX,
-        addresses: vec!["a".repeat(MAX_ADDRESS_BYTES); MAX_ADDRESSES_IN_HELLO],
+        record: Some(Bytes(vec![255; crate::peer_record::MAX_RECORD_BYTES])),
         challenge: Hash([255; 32]),
     };
     let signature = validator_key(1).sign(b"any");
