@@ -4,11 +4,13 @@
 //!
 //! - [`channel`]: a long-lived ordered substream each way; consensus and transactions travel on it.
 //! - [`exchange`]: bounded requests and responses; handshake and sync travel on it.
+//! - [`rendezvous`]: what is asked of trackers.
 //! - [`behaviour`]: the composition. [`swarm`]: the transports around it.
 
 pub mod behaviour;
 pub mod channel;
 pub mod exchange;
+pub mod rendezvous;
 pub mod swarm;
 
 pub use behaviour::{Behaviour, BehaviourEvent, Config};
