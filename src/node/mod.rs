@@ -1,6 +1,6 @@
 //! The running node: libp2p, disk, clocks and signals around the logic of the protocol crate.
 //!
-//! - `driver.rs`: the loop that feeds the logic and carries out its effects, in order, behind the log.
+//! - `driver/`: the loop that feeds the logic and carries out its effects, in order, behind the log.
 //! - `network.rs`: the swarm's side of it. `persistence.rs`: the log's and the database's.
 //! - [`handle`]: how the rest of the process talks to it. `metrics.rs`: what Prometheus is told.
 

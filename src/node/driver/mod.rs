@@ -2,10 +2,15 @@
 //!
 //! **Behind the log.** An effect that follows an `Append` takes place once that record is on disk. Effects wait in
 //! `held` with the sequence that they wait for. Blocks' bodies alone are sent at once: they bind nobody.
+//!
+//! - `requests.rs`: what callers and peers ask. `notices.rs`: what those who watch are told.
+
+mod notices;
+mod requests;
 
 use super::{
     NodeError,
-    handle::{Handle, NodeEvent, NodeStatus, NodeView, Outcome, PeerInfo, Request},
+    handle::{Handle, NodeEvent, NodeStatus, Outcome, PeerInfo, Request},
     metrics::Metrics,
     network::{self, Network},
     persistence::{DiskEvent, Persistence},
@@ -14,11 +19,10 @@ use crate::{
     config::NodeConfig,
     storage::{WalEvent, WriterEvent},
 };
-use conclave_ledger::{block::Decided, codec, hash::TransactionId, pool::PoolError, signed::Height};
+use conclave_ledger::{hash::TransactionId, pool::PoolError};
 use conclave_protocol::{
     handshake::Command,
-    node::{Clock, Effect, Input, Node, Notice},
-    sync::{self, ProvedHeight},
+    node::{Clock, Effect, Input, Node},
     time::Time,
 };
 use futures::StreamExt;
@@ -289,199 +293,5 @@ impl Driver {
     fn publish(&self, event: NodeEvent) {
         // Nobody may be listening.
         let _ = self.handle.events.send(event);
-    }
-
-    // --- Requests --------------------------------------------------------------------------------------------
-
-    fn request(&mut self, request: Request) {
-        match request {
-            Request::Read(query) => {
-                self.status.listen = self.listen_addresses();
-                query(&NodeView {
-                    chain: self.node.chain(),
-                    pool: self.node.pool(),
-                    peers: &self.connected,
-                    status: &self.status,
-                    recent: &self.persistence.recent,
-                });
-            }
-            Request::Submit { transactions, reply } => {
-                self.next_ticket += 1;
-                self.tickets.insert(self.next_ticket, reply);
-                self.input(Input::Submit { ticket: self.next_ticket, transactions });
-            }
-            Request::Wait { id, reply } => self.wait(id, reply),
-        }
-    }
-
-    fn listen_addresses(&self) -> Vec<String> {
-        let id = *self.network.swarm.local_peer_id();
-        let with_id =
-            |address: &Multiaddr| address.clone().with_p2p(id).unwrap_or_else(|address| address).to_string();
-        self.network.swarm.listeners().map(with_id).collect()
-    }
-
-    fn wait(&mut self, id: TransactionId, reply: oneshot::Sender<Outcome>) {
-        // Most who wait have just submitted: then it waits in the pool, and nothing else need be searched.
-        let waits = self.node.pool().get(&id).is_some();
-        let known = if waits { None } else { self.find_recent(&id).or_else(|| self.find_stored(&id)) };
-        match known {
-            Some(outcome) => drop(reply.send(outcome)),
-            None => {
-                if self.waiting.len() >= MAX_WAITING {
-                    self.forget_those_who_left();
-                }
-                if self.waiting.len() < MAX_WAITING {
-                    let replies = self.waiting.entry(id).or_default();
-                    replies.retain(|reply| !reply.is_closed());
-                    replies.push(reply);
-                }
-            }
-        }
-    }
-
-    /// Callers give up; what they waited for may never come.
-    fn forget_those_who_left(&mut self) {
-        self.waiting.retain(|_, replies| {
-            replies.retain(|reply| !reply.is_closed());
-            !replies.is_empty()
-        });
-    }
-
-    fn find_recent(&self, id: &TransactionId) -> Option<Outcome> {
-        self.persistence.recent.iter().rev().find_map(|(height, recent)| {
-            let index = recent.transactions.iter().position(|transaction| transaction == id)?;
-            Some(Outcome::Decided { height: *height, block: recent.decided.hash(), index: index as u32 })
-        })
-    }
-
-    fn find_stored(&self, id: &TransactionId) -> Option<Outcome> {
-        let snapshot = self.handle.database.snapshot().ok()?;
-        let location = snapshot.location(&id.0).ok()??;
-        let record: Decided = codec::decode(&snapshot.block(location.height).ok()??, usize::MAX).ok()?;
-        let (height, index) = (location.height, location.position);
-        Some(Outcome::Decided { height, block: record.hash(), index })
-    }
-
-    /// Finds what a peer asks for, away from the loop.
-    fn look_up(&mut self, token: u64, request: sync::Request) {
-        let (recent, database) = (self.persistence.recent.clone(), self.handle.database.clone());
-        let found = self.found.0.clone();
-        tokio::task::spawn_blocking(move || {
-            let read = |height: Height| -> Option<ProvedHeight> {
-                if let Some(recent) = recent.get(&height) {
-                    let proof = recent.proof.clone()?;
-                    return Some(ProvedHeight { decided: recent.decided.as_ref().clone(), proof });
-                }
-                let snapshot = database.snapshot().ok()?;
-                let decided = codec::decode(&snapshot.block(height).ok()??, usize::MAX).ok()?;
-                let proof = codec::decode(&snapshot.proof(height).ok()??, usize::MAX).ok()?;
-                Some(ProvedHeight { decided, proof })
-            };
-            let response = respond(request, read);
-            // Without a receiver the node is stopping.
-            let _ = found.send(Input::LookedUp { token, response });
-        });
-    }
-
-    // --- Notices ---------------------------------------------------------------------------------------------
-
-    fn notice(&mut self, notice: Notice) {
-        match notice {
-            Notice::Opened { height, leader } => self.publish(NodeEvent::Opened { height, leader }),
-            Notice::Voted { height, value } => self.publish(NodeEvent::Voted { height, value }),
-            Notice::Halted { height, closing, quorum } => {
-                tracing::warn!(
-                    height,
-                    closing,
-                    quorum,
-                    "the height cannot close: too few validators are reachable"
-                );
-                self.status.halted = Some(height);
-                self.metrics.halted.set(1);
-                self.publish(NodeEvent::Halted { height, closing, quorum });
-            }
-            Notice::PeerConnected { peer, validator, height, version } => {
-                let Some(id) = network::id_of(&peer) else { return };
-                let set = self.node.chain().validators();
-                let member = validator.and_then(|key| set.get(set.index_of(&key)?));
-                let info = PeerInfo {
-                    peer_id: id.to_base58(),
-                    validator: member.map(|member| member.validator.key),
-                    name: member.map(|member| member.validator.name.clone()),
-                    height,
-                    version,
-                    address: self.network.address_of(&id),
-                };
-                tracing::info!(peer = info.peer_id, name = info.name, height, "a peer is connected");
-                self.connected.retain(|known| known.peer_id != info.peer_id);
-                self.connected.push(info.clone());
-                self.metrics.peers.set(self.connected.len() as i64);
-                self.publish(NodeEvent::PeerConnected(info));
-            }
-            Notice::PeerLost(peer) => {
-                let peer_id = network::text_of(&peer);
-                tracing::info!(peer = peer_id, "a peer is gone");
-                self.connected.retain(|known| known.peer_id != peer_id);
-                self.metrics.peers.set(self.connected.len() as i64);
-                self.publish(NodeEvent::PeerLost { peer_id });
-            }
-            Notice::PeerRefused { peer, reason, by_us } => {
-                self.metrics.refusals.inc_by(u64::from(by_us));
-                let peer = network::text_of(&peer);
-                if by_us {
-                    tracing::warn!(peer, reason, "refused a peer");
-                } else {
-                    tracing::warn!(peer, reason, "a peer refused this node");
-                }
-            }
-            Notice::PeerPenalized { peer, reason } => {
-                let peer_id = network::text_of(&peer);
-                self.metrics.penalties.inc();
-                tracing::warn!(peer = peer_id, reason, "a peer is blamed");
-                self.publish(NodeEvent::PeerPenalized { peer_id, reason });
-            }
-            Notice::AddressSilent(address) => {
-                tracing::warn!(address, "nobody answers there; it is tried slowly from now on");
-            }
-            Notice::CatchingUp { height, target } => {
-                tracing::info!(height, target, "catching up");
-                self.status.catching_up_to = Some(target);
-                self.publish(NodeEvent::CatchingUp { height, target });
-            }
-            Notice::CaughtUp(height) => {
-                if self.status.catching_up_to.take().is_some() {
-                    tracing::info!(height, "at the tip");
-                }
-            }
-            Notice::Misbehaved { validator, height } => {
-                tracing::error!(%validator, height, "a validator signed against itself; the evidence is submitted");
-            }
-            Notice::Failed(reason) => {
-                tracing::error!(reason, "this node no longer takes part");
-                self.status.failed = Some(reason);
-            }
-            Notice::Left => self.has_left = true,
-        }
-    }
-}
-
-/// The answer to a request of a peer, within the bounds of a response.
-fn respond(request: sync::Request, read: impl Fn(Height) -> Option<ProvedHeight>) -> sync::Response {
-    match request {
-        sync::Request::Status { height } => sync::Response::Status { height },
-        sync::Request::Blocks { from, limit } => {
-            let (mut heights, mut bytes) = (Vec::new(), 0);
-            for height in (from..).take(limit.min(sync::MAX_HEIGHTS) as usize) {
-                let Some(proved) = read(height).filter(|_| bytes < sync::RESPONSE_BYTES) else { break };
-                bytes += codec::encode(&proved).len();
-                heights.push(proved);
-            }
-            sync::Response::Blocks(heights)
-        }
-        sync::Request::Block { height, hash } => {
-            let block = read(height).and_then(|proved| proved.decided.block().cloned());
-            sync::Response::Block(block.filter(|block| block.hash() == hash))
-        }
     }
 }

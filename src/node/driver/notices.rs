@@ -1,0 +1,89 @@
+//! What the logic tells those who watch: the log, the metrics, the status and the subscribers of events.
+
+use super::Driver;
+use crate::node::{
+    handle::{NodeEvent, PeerInfo},
+    network,
+};
+use conclave_protocol::node::Notice;
+
+impl Driver {
+    pub(super) fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Opened { height, leader } => self.publish(NodeEvent::Opened { height, leader }),
+            Notice::Voted { height, value } => self.publish(NodeEvent::Voted { height, value }),
+            Notice::Halted { height, closing, quorum } => {
+                tracing::warn!(
+                    height,
+                    closing,
+                    quorum,
+                    "the height cannot close: too few validators are reachable"
+                );
+                self.status.halted = Some(height);
+                self.metrics.halted.set(1);
+                self.publish(NodeEvent::Halted { height, closing, quorum });
+            }
+            Notice::PeerConnected { peer, validator, height, version } => {
+                let Some(id) = network::id_of(&peer) else { return };
+                let set = self.node.chain().validators();
+                let member = validator.and_then(|key| set.get(set.index_of(&key)?));
+                let info = PeerInfo {
+                    peer_id: id.to_base58(),
+                    validator: member.map(|member| member.validator.key),
+                    name: member.map(|member| member.validator.name.clone()),
+                    height,
+                    version,
+                    address: self.network.address_of(&id),
+                };
+                tracing::info!(peer = info.peer_id, name = info.name, height, "a peer is connected");
+                self.connected.retain(|known| known.peer_id != info.peer_id);
+                self.connected.push(info.clone());
+                self.metrics.peers.set(self.connected.len() as i64);
+                self.publish(NodeEvent::PeerConnected(info));
+            }
+            Notice::PeerLost(peer) => {
+                let peer_id = network::text_of(&peer);
+                tracing::info!(peer = peer_id, "a peer is gone");
+                self.connected.retain(|known| known.peer_id != peer_id);
+                self.metrics.peers.set(self.connected.len() as i64);
+                self.publish(NodeEvent::PeerLost { peer_id });
+            }
+            Notice::PeerRefused { peer, reason, by_us } => {
+                self.metrics.refusals.inc_by(u64::from(by_us));
+                let peer = network::text_of(&peer);
+                if by_us {
+                    tracing::warn!(peer, reason, "refused a peer");
+                } else {
+                    tracing::warn!(peer, reason, "a peer refused this node");
+                }
+            }
+            Notice::PeerPenalized { peer, reason } => {
+                let peer_id = network::text_of(&peer);
+                self.metrics.penalties.inc();
+                tracing::warn!(peer = peer_id, reason, "a peer is blamed");
+                self.publish(NodeEvent::PeerPenalized { peer_id, reason });
+            }
+            Notice::AddressSilent(address) => {
+                tracing::warn!(address, "nobody answers there; it is tried slowly from now on");
+            }
+            Notice::CatchingUp { height, target } => {
+                tracing::info!(height, target, "catching up");
+                self.status.catching_up_to = Some(target);
+                self.publish(NodeEvent::CatchingUp { height, target });
+            }
+            Notice::CaughtUp(height) => {
+                if self.status.catching_up_to.take().is_some() {
+                    tracing::info!(height, "at the tip");
+                }
+            }
+            Notice::Misbehaved { validator, height } => {
+                tracing::error!(%validator, height, "a validator signed against itself; the evidence is submitted");
+            }
+            Notice::Failed(reason) => {
+                tracing::error!(reason, "this node no longer takes part");
+                self.status.failed = Some(reason);
+            }
+            Notice::Left => self.has_left = true,
+        }
+    }
+}
