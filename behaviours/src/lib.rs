@@ -6,10 +6,12 @@
 //! - [`exchange`]: bounded requests and responses; handshake and sync travel on it.
 //! - [`rendezvous`]: what is asked of trackers.
 //! - [`behaviour`]: the composition. [`swarm`]: the transports around it.
+//! - [`public_swarm`]: what is spoken with other people's libp2p swarms.
 
 pub mod behaviour;
 pub mod channel;
 pub mod exchange;
+pub mod public_swarm;
 pub mod rendezvous;
 pub mod swarm;
 

@@ -1,7 +1,10 @@
-//! The swarm: transports, security and the composed behaviour.
+//! The swarm: transports, security and a behaviour.
 
 use crate::behaviour::{Behaviour, Config};
-use libp2p::{Swarm, SwarmBuilder, identity::Keypair, metrics::Registry, noise, tcp, tls, yamux};
+use libp2p::{
+    Swarm, SwarmBuilder, identity::Keypair, metrics::Registry, noise, relay, swarm::NetworkBehaviour, tcp,
+    tls, yamux,
+};
 use std::time::Duration;
 
 /// How long a connection that nothing keeps stays open: long enough for a handshake.
@@ -12,8 +15,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 #[error("the node key does not work for the transport's encryption: {0}")]
 pub struct SwarmError(String);
 
-/// A swarm over TCP (Noise or TLS 1.3, Yamux) and QUIC, with DNS where the system has it configured. Its transport
-/// metrics go to `registry`.
+/// The swarm of a node: [`build_with`] its composed [`Behaviour`].
 ///
 /// # Errors
 /// When the key does not fit the transports.
@@ -22,6 +24,22 @@ pub fn build_swarm(
     config: &Config,
     registry: &mut Registry,
 ) -> Result<Swarm<Behaviour>, SwarmError> {
+    build_with(keypair, registry, IDLE_TIMEOUT, |keypair, _| Behaviour::new(keypair, config))
+}
+
+/// A swarm over TCP (Noise or TLS 1.3, Yamux) and QUIC, with DNS where the system has it configured, and over relays
+/// (circuit v2): the behaviour is given the relay client, which it must keep, or nothing is dialled over relays. Its
+/// transport metrics go to `registry`. A connection that no protocol keeps is closed after `idle_timeout`.
+///
+/// # Errors
+/// When the key does not fit the transports.
+pub fn build_with<B: NetworkBehaviour>(
+    keypair: Keypair,
+    registry: &mut Registry,
+    idle_timeout: Duration,
+    behaviour: impl FnOnce(&Keypair, relay::client::Behaviour) -> B,
+) -> Result<Swarm<B>, SwarmError> {
+    let failed = |error: &dyn std::error::Error| SwarmError(error.to_string());
     let builder = || {
         Ok::<_, SwarmError>(
             SwarmBuilder::with_existing_identity(keypair.clone())
@@ -31,18 +49,19 @@ pub fn build_swarm(
                     (noise::Config::new, tls::Config::new),
                     yamux::Config::default,
                 )
-                .map_err(|error| SwarmError(error.to_string()))?
+                .map_err(|error| failed(&error))?
                 .with_quic(),
         )
     };
-    let behaviour = |keypair: &Keypair| Behaviour::new(keypair, config);
     let swarm_config = |swarm: libp2p::swarm::Config| {
         swarm
-            .with_idle_connection_timeout(IDLE_TIMEOUT)
+            .with_idle_connection_timeout(idle_timeout)
             .with_notify_handler_buffer_size(std::num::NonZeroUsize::MIN.saturating_add(1023))
     };
     match builder()?.with_dns() {
         Ok(with_dns) => Ok(with_dns
+            .with_relay_client((noise::Config::new, tls::Config::new), yamux::Config::default)
+            .map_err(|error| failed(&error))?
             .with_bandwidth_metrics(registry)
             .with_behaviour(behaviour)
             .unwrap_or_else(|never| match never {})
@@ -51,6 +70,8 @@ pub fn build_swarm(
         Err(error) => {
             tracing::warn!(%error, "no DNS: addresses with names cannot be dialled");
             Ok(builder()?
+                .with_relay_client((noise::Config::new, tls::Config::new), yamux::Config::default)
+                .map_err(|error| failed(&error))?
                 .with_bandwidth_metrics(registry)
                 .with_behaviour(behaviour)
                 .unwrap_or_else(|never| match never {})

@@ -1,6 +1,9 @@
 //! Log lines on standard error: levels by filter, as text or as JSON.
 
-use super::failure::{Failure, Outcome};
+use super::{
+    failure::{Failure, Outcome},
+    session::Session,
+};
 use crate::config::{LogConfig, LogFormat};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -15,6 +18,12 @@ pub(crate) fn filter_of(verbose: u8, quiet: u8) -> Option<&'static str> {
         -2 => Some("error"),
         _ => Some("off"),
     }
+}
+
+/// The logging of a command that only logs what it is asked to: warnings without `-v`.
+pub(crate) fn of_command(session: &Session) -> LogConfig {
+    let filter = filter_of(session.verbose, session.quiet).unwrap_or("warn").to_owned();
+    LogConfig { filter, format: session.log_format.unwrap_or_default() }
 }
 
 /// Sends log lines to standard error from now on.

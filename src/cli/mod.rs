@@ -15,11 +15,13 @@ mod key;
 mod logging;
 mod output;
 mod poll;
+mod probe;
 mod progress;
 mod run;
 mod sending;
 mod session;
 mod status;
+mod swarm;
 mod tx;
 mod up;
 
@@ -62,6 +64,8 @@ enum Command {
     Export(archive::Export),
     Import(archive::Import),
     Verify(archive::Verify),
+    Probe(probe::Probe),
+    Swarm(Box<swarm::JoinSwarm>),
     Bench(bench::Bench),
     Completions(completions::Completions),
 }
@@ -112,6 +116,8 @@ async fn dispatch(command: Command, session: &Session) -> Outcome {
         Command::Export(command) => command.run(session).await,
         Command::Import(command) => command.run(session),
         Command::Verify(command) => command.run(session),
+        Command::Probe(command) => command.run(session).await,
+        Command::Swarm(command) => command.run(session).await,
         Command::Bench(command) => command.run(session).await,
         Command::Completions(command) => command.run(),
     }

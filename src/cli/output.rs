@@ -71,6 +71,26 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Most characters of a stranger's text on one line.
+const MAX_PLAIN: usize = 4096;
+
+/// A stranger's text on one line, so that it can neither drive the terminal nor look like lines of ours: control and
+/// formatting characters are escaped, and what is too long is cut.
+pub(crate) fn plain(text: &str) -> String {
+    let mut line = String::with_capacity(text.len().min(MAX_PLAIN));
+    for character in text.chars().take(MAX_PLAIN) {
+        // Marks that turn the direction of writing are no control characters by Unicode.
+        let turns =
+            matches!(character, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if character.is_control() || turns {
+            line.extend(character.escape_unicode());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
 /// A time in milliseconds since 1970 as `2025-01-31 12:00:00 UTC`.
 pub(crate) fn date(milliseconds: u64) -> String {
     // Days to a date in the proleptic Gregorian calendar, by Howard Hinnant's `civil_from_days`.
@@ -108,6 +128,13 @@ mod tests {
         ] {
             assert_eq!(date(milliseconds), text);
         }
+    }
+
+    #[test]
+    fn a_strangers_text_stays_on_its_line() {
+        assert_eq!(plain("Grüße, 世界"), "Grüße, 世界");
+        assert_eq!(plain("a\u{1b}[2J\nb\u{202e}c"), "a\\u{1b}[2J\\u{a}b\\u{202e}c");
+        assert_eq!(plain(&"x".repeat(2 * MAX_PLAIN)).len(), MAX_PLAIN);
     }
 
     #[test]
