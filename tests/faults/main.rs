@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/network.rs"]
 mod network;
 
 use conclave::storage::{Disk, Wal};

@@ -1,6 +1,8 @@
 //! A network of real processes on loopback, made by the program itself and then run node by node, so that a test can
 //! kill, stop and start each of them. Ports are chosen by the program; nothing outside the temporary folder is touched.
 
+#![allow(dead_code)] // Each test binary uses a part of this.
+
 use conclave::client::Client;
 use conclave_ledger::{
     applications::{Payload, records::Record},
@@ -65,6 +67,11 @@ pub(crate) struct Network {
 impl Network {
     /// A network of `nodes` validators, all running and connected.
     pub(crate) fn start(nodes: usize, delta_ms: u64) -> Self {
+        Self::start_some(nodes, nodes, delta_ms)
+    }
+
+    /// A network of `nodes` validators, of which the first `running` run and are connected.
+    pub(crate) fn start_some(nodes: usize, running: usize, delta_ms: u64) -> Self {
         // A test that failed while it held the lock has said why.
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
@@ -96,8 +103,8 @@ impl Network {
             _folder: folder,
             _turn: turn,
         };
-        (0..nodes).for_each(|node| network.run(node));
-        (0..nodes).for_each(|node| network.wait_connected(node, nodes - 1));
+        (0..running).for_each(|node| network.run(node));
+        (0..running).for_each(|node| network.wait_connected(node, running - 1));
         network
     }
 
@@ -115,11 +122,17 @@ impl Network {
 
     /// Starts a node that is not running.
     pub(crate) fn run(&mut self, node: usize) {
+        self.run_with(node, &[]);
+    }
+
+    /// Starts a node that is not running, with more arguments.
+    pub(crate) fn run_with(&mut self, node: usize, arguments: &[&str]) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path(node)).unwrap();
         let child = program()
             .arg("--home")
             .arg(self.node_home(node))
             .arg("run")
+            .args(arguments)
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
@@ -179,8 +192,38 @@ impl Network {
         validators.validators.iter().position(|validator| validator.leader).unwrap()
     }
 
+    /// The value of a node's metric: the sum over all samples that have these labels.
+    pub(crate) fn metric(&self, node: usize, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let text = self.block_on(self.client(node).metrics()).unwrap();
+        let has = |line: &str| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|rest| rest.starts_with([' ', '{']))
+                && labels.iter().all(|(label, value)| line.contains(&format!("{label}=\"{value}\"")))
+        };
+        let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+        text.lines().filter(|line| has(line)).filter_map(value).sum()
+    }
+
+    /// Waits until a metric is at least `least`.
+    pub(crate) fn wait_metric(&self, node: usize, name: &str, labels: &[(&str, &str)], least: f64) {
+        eventually(&format!("{name} {labels:?} of node {node} is {least}"), || {
+            (self.metric(node, name, labels) >= least).then_some(())
+        });
+    }
+
+    /// Where a running node listens: multiaddrs that end in its peer id, TCP first.
+    pub(crate) fn addresses(&self, node: usize) -> Vec<String> {
+        let client = self.client(node);
+        let mut addresses = eventually("the node listens", || {
+            let listen = self.block_on(client.status()).ok()?.listen;
+            (listen.len() >= 2).then_some(listen)
+        });
+        addresses.sort_by_key(|address| address.contains("/udp/"));
+        addresses
+    }
+
     /// The key of a validator, which may send without a stamp.
-    fn key(&self, node: usize) -> SecretKey {
+    pub(crate) fn key(&self, node: usize) -> SecretKey {
         let path = self.node_home(node).join("keys/validator.key");
         conclave::keys::load(&path, &conclave::keys::PassphraseSource::default()).unwrap()
     }
