@@ -47,7 +47,8 @@ impl Config {
         }
     }
 
-    fn name(&self, protocol: &str) -> String {
+    /// Name of the network's version of a protocol.
+    pub fn name(&self, protocol: &str) -> String {
         format!("/conclave/{}/{protocol}/1", self.network)
     }
 

@@ -1,4 +1,8 @@
 //! Requests and responses as bytes, with a bound on each: what handshake and sync travel in.
+//!
+//! One that is longer than its bound is handed on cut off, one byte longer than the bound: libp2p does not say whose
+//! request it failed to read, and whoever decodes what comes checks its length anyway, and can blame the sender.
+//! A request whose [`ResponseChannel`] is dropped fails at the other side at once: the substream ends without a byte.
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::{
@@ -12,9 +16,9 @@ use std::{io, time::Duration};
 pub struct Config {
     /// Name of the protocol, such as `/conclave/1a2b3c4d5e6f7081/sync/1`.
     pub name: String,
-    /// Longest request, in bytes.
+    /// Longest request, in bytes; of a longer one the first `max_request_bytes + 1` are handed on.
     pub max_request_bytes: u64,
-    /// Longest response, in bytes.
+    /// Longest response, in bytes; of a longer one the first `max_response_bytes + 1` are handed on.
     pub max_response_bytes: u64,
     /// After this time without a response a request has failed.
     pub timeout: Duration,
@@ -48,12 +52,10 @@ pub fn behaviour(config: &Config) -> Behaviour {
     Behaviour::with_codec(codec, [(name, ProtocolSupport::Full)], limits)
 }
 
+/// Everything up to the end of the substream, or one byte more than `limit`.
 async fn read(stream: &mut (impl AsyncRead + Unpin + Send), limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     stream.take(limit + 1).read_to_end(&mut bytes).await?;
-    if bytes.len() as u64 > limit {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("more than {limit} bytes")));
-    }
     Ok(bytes)
 }
 
@@ -78,7 +80,11 @@ impl request_response::Codec for Codec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(stream, self.max_response_bytes).await
+        let response = read(stream, self.max_response_bytes).await?;
+        if response.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the request was not answered"));
+        }
+        Ok(response)
     }
 
     async fn write_request<T>(

@@ -24,6 +24,15 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// Its name in the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Slight => "slight",
+            Self::Serious => "serious",
+            Self::Fatal => "fatal",
+        }
+    }
+
     fn points(self) -> u32 {
         match self {
             Self::Slight => 1,

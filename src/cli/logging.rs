@@ -1,10 +1,12 @@
-//! Log lines on standard error: levels by filter, as text or as JSON.
+//! Log lines on standard error: levels by filter, as text or as JSON, and never without bound.
 
 use super::{
     failure::{Failure, Outcome},
+    log_limit::Limited,
     session::Session,
 };
 use crate::config::{LogConfig, LogFormat};
+use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// The filter that `-v` and `-q` ask for: `None` if neither is given.
@@ -35,11 +37,13 @@ pub(crate) fn start(config: &LogConfig) -> Outcome {
         Failure::new(format!("the log filter {:?} cannot be read: {error}", config.filter))
             .advise("Write levels as in RUST_LOG, for example \"info,conclave=debug\".")
     })?;
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     let registry = tracing_subscriber::registry().with(filter);
     let started = match config.format {
-        LogFormat::Text => registry.with(lines).try_init(),
-        LogFormat::Json => registry.with(lines.json()).try_init(),
+        LogFormat::Text => registry.with(lines.map_event_format(|form| Limited::new(form, false))).try_init(),
+        LogFormat::Json => {
+            registry.with(lines.json().map_event_format(|form| Limited::new(form, true))).try_init()
+        }
     };
     Ok(started?)
 }

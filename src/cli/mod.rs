@@ -12,6 +12,7 @@ mod genesis;
 mod governance;
 mod init;
 mod key;
+mod log_limit;
 mod logging;
 mod output;
 mod poll;

@@ -1,5 +1,6 @@
 //! What Prometheus is told.
 
+use conclave_protocol::{handshake::RefusalReason, penalty::Severity};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -15,6 +16,17 @@ struct Kind {
     kind: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Offence {
+    severity: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Refusal {
+    reason: &'static str,
+    by: &'static str,
+}
+
 /// The node's own metrics; libp2p adds its own to the same registry.
 #[derive(Clone)]
 pub(super) struct Metrics {
@@ -27,8 +39,9 @@ pub(super) struct Metrics {
     pub(super) transactions: Counter,
     pub(super) decision_seconds: Histogram,
     pub(super) log_syncs: Counter,
-    pub(super) penalties: Counter,
-    pub(super) refusals: Counter,
+    pub(super) connections: Gauge,
+    penalties: Family<Offence, Counter>,
+    refusals: Family<Refusal, Counter>,
     sent: Family<Kind, Counter>,
     sent_bytes: Family<Kind, Counter>,
 }
@@ -45,8 +58,9 @@ impl Metrics {
             transactions: Counter::default(),
             decision_seconds: Histogram::new(DECISION_BUCKETS),
             log_syncs: Counter::default(),
-            penalties: Counter::default(),
-            refusals: Counter::default(),
+            connections: Gauge::default(),
+            penalties: Family::default(),
+            refusals: Family::default(),
             sent: Family::default(),
             sent_bytes: Family::default(),
         };
@@ -80,8 +94,13 @@ impl Metrics {
             metrics.decision_seconds.clone(),
         );
         registry.register("log_syncs", "Syncs of the write-ahead log", metrics.log_syncs.clone());
-        registry.register("penalties", "Offences of peers", metrics.penalties.clone());
-        registry.register("refused_handshakes", "Handshakes refused by this node", metrics.refusals.clone());
+        registry.register("connections", "Established connections", metrics.connections.clone());
+        registry.register("penalties", "Offences of peers by severity", metrics.penalties.clone());
+        registry.register(
+            "refusals",
+            "Handshakes refused, by reason and by which side (us, them)",
+            metrics.refusals.clone(),
+        );
         registry.register("sent_frames", "Frames sent by channel", metrics.sent.clone());
         registry.register("sent_frame_bytes", "Bytes of frames sent by channel", metrics.sent_bytes.clone());
         metrics
@@ -95,6 +114,15 @@ impl Metrics {
         if let Some(micros) = micros {
             self.decision_seconds.observe(micros as f64 / 1e6);
         }
+    }
+
+    pub(super) fn penalized(&self, severity: Severity) {
+        self.penalties.get_or_create(&Offence { severity: severity.name() }).inc();
+    }
+
+    pub(super) fn refused(&self, reason: RefusalReason, by_us: bool) {
+        let by = if by_us { "us" } else { "them" };
+        self.refusals.get_or_create(&Refusal { reason: reason.code(), by }).inc();
     }
 
     pub(super) fn sent(&self, channel: conclave_protocol::node::Channel, bytes: usize) {

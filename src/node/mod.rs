@@ -131,7 +131,7 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         conclave_behaviours::Config::new(network.to_string()[..16].to_owned(), version.to_owned());
     let swarm = conclave_behaviours::build_swarm(identity, &behaviour, &mut registry)?;
     let metrics = metrics::Metrics::register(&mut registry);
-    let mut network_side = network::Network::new(swarm);
+    let mut network_side = network::Network::new(swarm, behaviour.name("handshake"));
     network_side.listen(&config.listen)?;
     let api_listener = TcpListener::bind(config.api.listen)
         .await

@@ -9,7 +9,7 @@ use conclave_protocol::{
     time::Time,
 };
 use libp2p::{
-    Multiaddr, PeerId, Swarm,
+    Multiaddr, PeerId, StreamProtocol, Swarm, identify,
     multiaddr::Protocol as Part,
     request_response::{self, InboundRequestId, OutboundRequestId},
     swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
@@ -51,7 +51,9 @@ pub(super) fn peer_in(address: &Multiaddr) -> Option<PeerId> {
 /// The swarm and what is needed to translate for it.
 pub(super) struct Network {
     pub(super) swarm: Swarm<Behaviour>,
-    inbound: BTreeMap<u64, (InboundRequestId, exchange::ResponseChannel)>,
+    /// Name of this network's handshake.
+    handshake: String,
+    inbound: BTreeMap<u64, (Protocol, InboundRequestId, exchange::ResponseChannel)>,
     inbound_numbers: u64,
     outbound: BTreeMap<(Protocol, OutboundRequestId), u64>,
     connections: BTreeMap<u64, ConnectionId>,
@@ -65,9 +67,10 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(swarm: Swarm<Behaviour>) -> Self {
+    pub(super) fn new(swarm: Swarm<Behaviour>, handshake: String) -> Self {
         Self {
             swarm,
+            handshake,
             inbound: BTreeMap::new(),
             inbound_numbers: 0,
             outbound: BTreeMap::new(),
@@ -151,8 +154,20 @@ impl Network {
             BehaviourEvent::Transactions(event) => channel_input(Channel::Transactions, event),
             BehaviourEvent::Handshake(event) => self.exchange(Protocol::Handshake, event),
             BehaviourEvent::Sync(event) => self.exchange(Protocol::Sync, event),
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                let is_foreign = self.is_of_another_network(&info.protocols);
+                let peer = peer_of(&peer_id).filter(|_| is_foreign);
+                peer.map(|peer| Input::Handshake(Command::OtherNetwork { peer })).into_iter().collect()
+            }
             _ => Vec::new(),
         }
+    }
+
+    /// Whether a peer with these protocols makes the handshake of another network, and not of this one.
+    fn is_of_another_network(&self, protocols: &[StreamProtocol]) -> bool {
+        let is_handshake = |name: &&str| name.starts_with("/conclave/") && name.ends_with("/handshake/1");
+        let mut handshakes = protocols.iter().map(StreamProtocol::as_ref).filter(is_handshake).peekable();
+        handshakes.peek().is_some() && handshakes.all(|name| name != self.handshake)
     }
 
     fn exchange(&mut self, protocol: Protocol, event: exchange::Event) -> Vec<Input> {
@@ -164,7 +179,7 @@ impl Network {
                 }
                 self.inbound_numbers += 1;
                 let number = self.inbound_numbers;
-                self.inbound.insert(number, (request_id, channel));
+                self.inbound.insert(number, (protocol, request_id, channel));
                 peer_of(&peer).map(|peer| Input::Request { peer, protocol, number, bytes: request })
             }
             Event::Message { peer, message: Message::Response { request_id, response }, .. } => {
@@ -176,14 +191,17 @@ impl Network {
                 tracing::debug!(%peer, %error, ?protocol, "a request failed");
                 let number = self.outbound.remove(&(protocol, request_id));
                 let failed = number.zip(peer_of(&peer));
-                failed.map(|(number, peer)| Input::RequestFailed { peer, protocol, number })
+                failed.map(|(number, peer)| match (protocol, error) {
+                    (Protocol::Handshake, request_response::OutboundFailure::UnsupportedProtocols) => {
+                        Input::Handshake(Command::Unsupported { peer, number })
+                    }
+                    _ => Input::RequestFailed { peer, protocol, number },
+                })
             }
-            Event::InboundFailure { peer, request_id, error, .. } => {
-                self.inbound.retain(|_, (id, _)| *id != request_id);
-                let too_long = matches!(&error, request_response::InboundFailure::Io(error)
-                    if error.kind() == std::io::ErrorKind::InvalidData);
-                let oversized = || format!("a {protocol:?} request that is too long: {error}");
-                peer_of(&peer).filter(|_| too_long).map(|peer| Input::Malformed(peer, oversized()))
+            Event::InboundFailure { request_id, .. } => {
+                // Each protocol counts its requests by itself.
+                self.inbound.retain(|_, (of, id, _)| (*of, *id) != (protocol, request_id));
+                None
             }
             Event::ResponseSent { .. } => None,
         };
@@ -217,8 +235,10 @@ impl Network {
                     self.outbound.insert((protocol, request), number);
                 }
             }
+            // Without its channel the request fails at the peer at once.
+            Effect::Ignore { number } => drop(self.inbound.remove(&number)),
             Effect::Respond { protocol, number, bytes, .. } => {
-                if let Some((_, channel)) = self.inbound.remove(&number) {
+                if let Some((_, _, channel)) = self.inbound.remove(&number) {
                     // The peer may have gone meanwhile.
                     let _ = self.exchange_of(protocol).send_response(channel, bytes);
                 }
@@ -265,6 +285,11 @@ impl Network {
         }
     }
 
+    /// Number of established connections.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
     /// When [`Network::close_due`] wants to be called.
     pub(super) fn next_closing(&self) -> Option<Instant> {
         self.closing.front().map(|(at, _)| *at)
@@ -286,6 +311,7 @@ fn channel_input(channel: Channel, event: channel::Event) -> Vec<Input> {
         channel::Event::Received { peer, frame } => {
             peer_of(&peer).map(|peer| Input::Frame(peer, channel, frame))
         }
+        channel::Event::Early { peer } => peer_of(&peer).map(|peer| Input::ChannelEarly(peer, channel)),
         channel::Event::Malformed { peer, error } => {
             let what = format!("a malformed frame on the {channel:?} channel: {error}");
             peer_of(&peer).map(|peer| Input::Malformed(peer, what))

@@ -140,6 +140,19 @@ impl Network {
         self.processes[node] = Some(child);
     }
 
+    /// Makes the home of a node that is not running fresh: only its configuration and keys are left.
+    pub(crate) fn reset(&self, node: usize) {
+        for entry in std::fs::read_dir(self.node_home(node)).unwrap().map(Result::unwrap) {
+            let (path, kept) = (entry.path(), ["config.toml", "keys"]);
+            if kept.iter().any(|name| entry.file_name() == *name) {
+            } else if path.is_dir() {
+                std::fs::remove_dir_all(path).unwrap();
+            } else {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self, node: usize) {
         let mut child = self.processes[node].take().unwrap();

@@ -78,6 +78,11 @@ pub enum Event {
         /// The frame.
         frame: Vec<u8>,
     },
+    /// A peer has opened its side before the gate was opened. Nothing is read of it; [`Behaviour::close`] ends it.
+    Early {
+        /// Who.
+        peer: PeerId,
+    },
     /// A peer sent what is not a sequence of frames; its substream is closed.
     Malformed {
         /// Who.
@@ -230,8 +235,12 @@ impl NetworkBehaviour for Behaviour {
         connection: ConnectionId,
         report: THandlerOutEvent<Self>,
     ) {
-        let Some(state) = self.peers.get_mut(&peer).filter(|state| state.is_open) else { return };
+        let Some(state) = self.peers.get_mut(&peer) else { return };
         let event = match report {
+            Report::Early if !state.is_open => Event::Early { peer },
+            _ if !state.is_open => return,
+            // The gate was opened meanwhile.
+            Report::Early => return,
             Report::Opened if state.connections.first() == Some(&connection) => Event::Opened { peer },
             Report::Opened => return,
             Report::Received(frame) => Event::Received { peer, frame },

@@ -24,6 +24,9 @@ use std::{
 /// Times in a row that a substream is negotiated anew on a living connection before the channel counts as closed.
 const MAX_REOPENINGS: u32 = 3;
 
+/// Reports that wait for the behaviour; those of a peer that is faster than it is read are left out.
+const MAX_REPORTS: usize = 16;
+
 /// Which of the two substreams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
@@ -105,6 +108,8 @@ pub enum Report {
     Opened,
     /// A frame came.
     Received(Vec<u8>),
+    /// The other side has opened a substream although the gate is closed.
+    Early,
     /// What came is not a sequence of frames.
     Malformed(FrameError),
     /// The other side does not speak the protocol, or its substreams break again and again.
@@ -231,7 +236,11 @@ impl ConnectionHandler for Handler {
                 protocol: (lane, stream),
                 ..
             }) => {
+                // Held unread until the gate opens, or is closed once more.
                 self.incoming[lane.index()].accept(stream);
+                if !self.open && self.reports.len() < MAX_REPORTS {
+                    self.reports.push_back(Report::Early);
+                }
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
                 protocol: (lane, stream),

@@ -53,6 +53,18 @@ pub enum Command {
         /// Number of the request.
         number: u64,
     },
+    /// The peer does not speak the handshake of this network.
+    Unsupported {
+        /// Who was asked.
+        peer: Peer,
+        /// Number of the request.
+        number: u64,
+    },
+    /// The peer says that it makes the handshake of another network, and not of this one.
+    OtherNetwork {
+        /// Who.
+        peer: Peer,
+    },
     /// The height of the last decision here.
     Height(Height),
     /// Where this node can be reached: what peers are told from now on.

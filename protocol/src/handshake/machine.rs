@@ -57,6 +57,8 @@ struct State {
     latest: Connection,
     /// Whether it was refused or took its leave, so that the next connection begins anew.
     is_over: bool,
+    /// Whether it has said that it does not speak this handshake; why is perhaps still to come.
+    is_unsupported: bool,
     /// Whether the request of the present step was lost and no connection is there to send it again.
     is_unsent: bool,
     challenge: Hash,
@@ -112,6 +114,11 @@ impl Handshake {
         }
     }
 
+    /// Whether the peer may know that the handshake is done before this node does: its last answer is on its way.
+    pub fn is_nearly_done(&self, peer: &Peer) -> bool {
+        self.peers.get(peer).is_some_and(|state| matches!(state.step, Step::SentDone(..)))
+    }
+
     fn emit(&mut self, event: Event) {
         self.outputs.push_back(Output::Emit(event));
     }
@@ -162,11 +169,14 @@ impl Handshake {
         now: Time,
     ) {
         self.dialling.connected(peer, address);
-        let is_kept_out = self.kept_out.get(&peer).is_some_and(|until| now < *until);
+        let is_kept_out = self.is_kept_out(&peer, now);
         let is_full = self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&peer);
         if is_kept_out || is_full || self.leaving != Leaving::No || peer == self.config.peer {
             let reason =
                 if is_kept_out { RefusalReason::KeptOut.to_string() } else { "no room for it".to_owned() };
+            if is_kept_out {
+                self.emit(Event::Refused { peer, reason: RefusalReason::KeptOut, by: RefusedBy::Us });
+            }
             return self.emit(Event::CloseConnection { peer, connection: number, reason, at_once: false });
         }
         let connection = Connection { number, direction, since: now };
@@ -176,6 +186,7 @@ impl Handshake {
                 connections: vec![connection],
                 latest: connection,
                 is_over: false,
+                is_unsupported: false,
                 is_unsent: false,
                 challenge,
                 theirs: None,
@@ -260,7 +271,7 @@ impl Handshake {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         // Without a connection the loss was told already.
         let was_established = state.role.is_some();
-        (state.is_over, state.is_unsent) = (false, false);
+        (state.is_over, state.is_unsupported, state.is_unsent) = (false, false, false);
         (state.challenge, state.theirs, state.resent, state.role) = (challenge, None, 0, None);
         self.advance(peer, Step::AwaitHello, now);
         if was_established {
@@ -302,6 +313,10 @@ impl Handshake {
             let (connection, reason) = (connection.number, reason.to_owned());
             self.emit(Event::CloseConnection { peer, connection, reason, at_once: false });
         }
+    }
+
+    fn is_kept_out(&self, peer: &Peer, now: Time) -> bool {
+        self.kept_out.get(peer).is_some_and(|until| now < *until)
     }
 
     // --- Steps -----------------------------------------------------------------------------------------------
@@ -355,8 +370,7 @@ impl Handshake {
 
     fn receive_request(&mut self, peer: Peer, number: u64, request: Request, now: Time) {
         let Some(step) = self.peers.get(&peer).map(|state| state.step.clone()) else {
-            let is_kept_out = self.kept_out.get(&peer).is_some_and(|until| now < *until);
-            let reason = if is_kept_out { RefusalReason::KeptOut } else { RefusalReason::UnexpectedMessage };
+            let reason = if self.is_kept_out(&peer, now) { RefusalReason::KeptOut } else { RefusalReason::UnexpectedMessage };
             return self.respond(peer, number, Response::Refused(reason));
         };
         match (request, step) {
@@ -455,6 +469,23 @@ impl Handshake {
             state.is_unsent = true;
         } else {
             self.send_again(peer);
+        }
+    }
+
+    /// The peer does not speak this handshake. What it speaks instead comes with its identification, so that is
+    /// waited for as long as an answer would have been.
+    fn unsupported(&mut self, peer: Peer, number: u64) {
+        if let Some(state) = self.peers.get_mut(&peer)
+            && state.step == Step::SentHello(number)
+        {
+            state.is_unsupported = true;
+        }
+    }
+
+    fn other_network(&mut self, peer: Peer) {
+        if self.peers.get(&peer).is_some_and(|state| state.role.is_none() && !state.is_over) {
+            self.emit(Event::Refused { peer, reason: RefusalReason::WrongNetwork, by: RefusedBy::Us });
+            self.close(peer, &RefusalReason::WrongNetwork.to_string());
         }
     }
 
@@ -600,6 +631,8 @@ impl Handshake {
                 gave_up.into_iter().for_each(|event| self.emit(event));
             }
             Command::RequestFailed { peer, number } => self.request_failed(peer, number),
+            Command::Unsupported { peer, number } => self.unsupported(peer, number),
+            Command::OtherNetwork { peer } => self.other_network(peer),
             Command::Height(height) => self.height = height,
             Command::Record(record) => self.record = Some(record),
             Command::Refuse { peer, reason } => {
@@ -660,15 +693,16 @@ impl Machine for Handshake {
             .map(|(peer, _)| *peer)
             .collect();
         for peer in late {
-            if let Some(state) = self.peers.get_mut(&peer) {
-                state.deadline = None;
-                if state.connections.is_empty() {
-                    state.is_over = true;
-                    continue;
-                }
+            let Some(state) = self.peers.get_mut(&peer) else { continue };
+            state.deadline = None;
+            if state.connections.is_empty() {
+                state.is_over = true;
+                continue;
             }
-            self.emit(Event::Refused { peer, reason: RefusalReason::Timeout, by: RefusedBy::Us });
-            self.close(peer, &RefusalReason::Timeout.to_string());
+            let reason =
+                if state.is_unsupported { RefusalReason::NoHandshake } else { RefusalReason::Timeout };
+            self.emit(Event::Refused { peer, reason, by: RefusedBy::Us });
+            self.close(peer, &reason.to_string());
         }
         self.dial_due(now);
         self.finish_leaving(now);

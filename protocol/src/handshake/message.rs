@@ -146,6 +146,9 @@ pub enum RefusalReason {
     /// No answer in time.
     #[error("it did not answer in time")]
     Timeout,
+    /// It does not speak the handshake of this network.
+    #[error("it does not speak this network's handshake: it belongs to another network, or is no node of any")]
+    NoHandshake,
     /// It was blamed for too much lately.
     #[error("it is kept out for a while because of what it did")]
     KeptOut,
@@ -158,6 +161,27 @@ pub enum RefusalReason {
     /// Another peer takes its place, or it is of no use to this node. Nobody did anything wrong.
     #[error("the connection makes room for another")]
     NotNeeded,
+}
+
+impl RefusalReason {
+    /// The name that it has on the wire and in the metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::WrongNetwork => "wrong-network",
+            Self::MalformedHello => "malformed-hello",
+            Self::ForeignRecord => "foreign-record",
+            Self::FalseClaim => "false-claim",
+            Self::ForeignKey => "foreign-key",
+            Self::KeyInUse => "key-in-use",
+            Self::UnexpectedMessage => "unexpected-message",
+            Self::Timeout => "timeout",
+            Self::NoHandshake => "no-handshake",
+            Self::KeptOut => "kept-out",
+            Self::NotAdmitted => "not-admitted",
+            Self::Full => "full",
+            Self::NotNeeded => "not-needed",
+        }
+    }
 }
 
 /// What a proof signs: everything that ties it to one challenge, one pair of nodes and one role.

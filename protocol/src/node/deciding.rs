@@ -8,6 +8,7 @@ use crate::{
     consensus::{Command, Event, Message, Verdict},
     dissemination, handshake,
     machine::{Input as MachineInput, Machine, Output},
+    penalty::Severity,
     sync,
 };
 use conclave_ledger::{
@@ -156,7 +157,7 @@ impl Node {
         let leader = self.peers.iter().find(|(_, role)| role.validator() == Some(block.header.leader));
         if let Some(peer) = leader.map(|(peer, _)| *peer) {
             let reason = format!("an invalid block at height {}: {error}", block.header.height);
-            self.tell(Notice::PeerPenalized { peer, reason });
+            self.tell(Notice::PeerPenalized { peer, severity: Severity::Serious, reason });
         }
     }
 

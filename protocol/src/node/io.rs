@@ -1,7 +1,14 @@
 //! What goes into the node's logic and what comes out of it: bytes, identifiers and verdicts, nothing of libp2p.
 
 use super::record::LogRecord;
-use crate::{handshake, known_peers::Source, peer::Peer, sync, time::Time};
+use crate::{
+    handshake::{self, RefusalReason},
+    known_peers::Source,
+    peer::Peer,
+    penalty::Severity,
+    sync,
+    time::Time,
+};
 use conclave_ledger::{
     block::Decided,
     chain::Applied,
@@ -51,6 +58,8 @@ pub enum Input {
     ChannelOpened(Peer, Channel),
     /// A channel to a peer is gone.
     ChannelClosed(Peer, Channel),
+    /// A peer has opened its side of a channel that is not open.
+    ChannelEarly(Peer, Channel),
     /// A frame came over a channel.
     Frame(Peer, Channel, Vec<u8>),
     /// A peer sent what no honest node sends, below the level of messages.
@@ -169,6 +178,11 @@ pub enum Effect {
         /// The answer.
         bytes: Vec<u8>,
     },
+    /// Drop a request unanswered: it fails at the peer.
+    Ignore {
+        /// The number of [`Input::Request`].
+        number: u64,
+    },
     /// Find what a peer asks for in storage; answered by [`Input::LookedUp`].
     Lookup {
         /// Its number.
@@ -258,7 +272,7 @@ pub enum Notice {
         /// The peer.
         peer: Peer,
         /// Why.
-        reason: String,
+        reason: RefusalReason,
         /// Whether it was this node that refused.
         by_us: bool,
     },
@@ -266,6 +280,8 @@ pub enum Notice {
     PeerPenalized {
         /// The peer.
         peer: Peer,
+        /// How bad it was.
+        severity: Severity,
         /// What for.
         reason: String,
     },

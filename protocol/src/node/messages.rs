@@ -73,20 +73,25 @@ impl Node {
         match protocol {
             Protocol::Handshake => {
                 let limit = handshake::MAX_MESSAGE_BYTES;
-                if let Some(request) = self.decode(peer, bytes, limit, "handshake", clock) {
-                    let message = handshake::Message::Request { number, request };
-                    self.handshake.handle(Input::Received(peer, message), clock.time);
+                match self.decode(peer, bytes, limit, "handshake", clock) {
+                    Some(request) => {
+                        let message = handshake::Message::Request { number, request };
+                        self.handshake.handle(Input::Received(peer, message), clock.time);
+                    }
+                    None => self.effects.push_back(Effect::Ignore { number }),
                 }
             }
             Protocol::Sync if !self.takes_part(&peer) => {
+                self.effects.push_back(Effect::Ignore { number });
                 self.penalize(peer, Penalty::serious("a request before its handshake was done"), clock);
             }
-            Protocol::Sync => {
-                if let Some(request) = self.decode(peer, bytes, sync::MAX_REQUEST_BYTES, "sync", clock) {
+            Protocol::Sync => match self.decode(peer, bytes, sync::MAX_REQUEST_BYTES, "sync", clock) {
+                Some(request) => {
                     let message = sync::Message::Request { number, request };
                     self.sync.handle(Input::Received(peer, message), clock.time);
                 }
-            }
+                None => self.effects.push_back(Effect::Ignore { number }),
+            },
         }
     }
 

@@ -207,6 +207,7 @@ impl Node {
             }
             Input::ChannelOpened(peer, channel) => self.channel_opened(peer, channel, clock),
             Input::ChannelClosed(peer, channel) => self.channel_closed(peer, channel, clock),
+            Input::ChannelEarly(peer, channel) => self.channel_early(peer, channel, clock),
             Input::Frame(peer, channel, bytes) => self.receive_frame(peer, channel, &bytes, clock),
             Input::Malformed(peer, what) => self.penalize(peer, crate::penalty::Penalty::fatal(what), clock),
             Input::Request { peer, protocol, number, bytes } => {

@@ -73,7 +73,7 @@ impl Node {
             Event::Lost { peer } => self.lost(peer, clock),
             Event::Refused { peer, reason, by } => {
                 let by_us = by == RefusedBy::Us;
-                self.tell(Notice::PeerRefused { peer, reason: reason.to_string(), by_us });
+                self.tell(Notice::PeerRefused { peer, reason, by_us });
             }
             Event::GaveUp { address } => self.tell(Notice::AddressSilent(address)),
             Event::Left => self.tell(Notice::Left),
@@ -121,9 +121,20 @@ impl Node {
         }
     }
 
+    /// A peer that opens a channel before its handshake is done, unless it may know already that it is.
+    pub(super) fn channel_early(&mut self, peer: Peer, channel: Channel, clock: Clock) {
+        if !self.peers.contains_key(&peer) && !self.handshake.is_nearly_done(&peer) {
+            self.effects.push_back(Effect::CloseChannels(peer));
+            // Slight: an honest peer does so when the connection of its handshake breaks under it.
+            let reason = format!("it opened the {channel:?} channel before its handshake was done");
+            self.penalize(peer, Penalty::slight(reason), clock);
+        }
+    }
+
     /// Lowers a peer's score; one that has done enough is disconnected and kept out for a while.
     pub(super) fn penalize(&mut self, peer: Peer, penalty: Penalty, clock: Clock) {
-        self.tell(Notice::PeerPenalized { peer, reason: penalty.reason.clone() });
+        let Penalty { severity, ref reason } = penalty;
+        self.tell(Notice::PeerPenalized { peer, severity, reason: reason.clone() });
         if self.scores.penalize(peer, penalty.severity, clock.time) {
             let until = clock.time + KEPT_OUT_FOR;
             let command = handshake::Command::KeepOut { peer, until };

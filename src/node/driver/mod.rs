@@ -131,6 +131,7 @@ impl Driver {
             tokio::select! {
                 event = self.network.swarm.select_next_some() => {
                     let inputs = self.network.translate(event);
+                    self.metrics.connections.set(self.network.connections() as i64);
                     inputs.into_iter().for_each(|input| self.input(input));
                 }
                 Some(event) = disk.recv() => {

@@ -49,17 +49,17 @@ impl Driver {
                 self.publish(NodeEvent::PeerLost { peer_id });
             }
             Notice::PeerRefused { peer, reason, by_us } => {
-                self.metrics.refusals.inc_by(u64::from(by_us));
+                self.metrics.refused(reason, by_us);
                 let peer = network::text_of(&peer);
                 if by_us {
-                    tracing::warn!(peer, reason, "refused a peer");
+                    tracing::warn!(peer, %reason, "refused a peer");
                 } else {
-                    tracing::warn!(peer, reason, "a peer refused this node");
+                    tracing::warn!(peer, %reason, "a peer refused this node");
                 }
             }
-            Notice::PeerPenalized { peer, reason } => {
+            Notice::PeerPenalized { peer, severity, reason } => {
                 let peer_id = network::text_of(&peer);
-                self.metrics.penalties.inc();
+                self.metrics.penalized(severity);
                 tracing::warn!(peer = peer_id, reason, "a peer is blamed");
                 self.publish(NodeEvent::PeerPenalized { peer_id, reason });
             }

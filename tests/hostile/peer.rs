@@ -1,0 +1,326 @@
+//! A peer that says what it likes: a swarm over TCP and QUIC that speaks the node's protocols with bytes made by the
+//! test. Frames go out as the bytes of a whole substream, so that a test can announce, cut and mix them at will.
+
+use conclave::keys;
+use conclave_behaviours::exchange;
+use conclave_ledger::{
+    codec,
+    hash::{Hash, NetworkId},
+    keys::SecretKey,
+};
+use conclave_protocol::{
+    handshake::{Binding, Hello, RefusalReason, Request, Response, Role},
+    peer::Peer,
+};
+use futures::StreamExt;
+use libp2p::{
+    Multiaddr, PeerId, Swarm, SwarmBuilder, identify, noise,
+    request_response::{self, Message},
+    swarm::{DialError, NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
+    tcp, yamux,
+};
+use std::{collections::VecDeque, time::Duration};
+
+/// How long the node may take to react before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A substream that the attacker opens: the name of its protocol without network and version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    Handshake,
+    Sync,
+    Consensus,
+    ConsensusBulk,
+    Transactions,
+    TransactionsBulk,
+}
+
+impl Lane {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Handshake,
+        Self::Sync,
+        Self::Consensus,
+        Self::ConsensusBulk,
+        Self::Transactions,
+        Self::TransactionsBulk,
+    ];
+
+    /// Whether what travels here is frames, each behind its length, and not one request.
+    pub(crate) fn is_channel(self) -> bool {
+        !matches!(self, Self::Handshake | Self::Sync)
+    }
+}
+
+#[derive(NetworkBehaviour)]
+struct Protocols {
+    identify: identify::Behaviour,
+    handshake: exchange::Behaviour,
+    sync: exchange::Behaviour,
+    consensus: exchange::Behaviour,
+    consensus_bulk: exchange::Behaviour,
+    transactions: exchange::Behaviour,
+    transactions_bulk: exchange::Behaviour,
+}
+
+impl Protocols {
+    fn new(key: &SecretKey, network: &str) -> Self {
+        let exchange = |name: &str| {
+            exchange::behaviour(&exchange::Config {
+                name: format!("/conclave/{network}/{name}"),
+                max_request_bytes: 1 << 20,
+                max_response_bytes: 1 << 20,
+                timeout: Duration::from_secs(20),
+                max_concurrent: 256,
+            })
+        };
+        let public = keys::node_identity(key).public();
+        Self {
+            identify: identify::Behaviour::new(identify::Config::new("/conclave/1".into(), public)),
+            handshake: exchange("handshake/1"),
+            sync: exchange("sync/1"),
+            consensus: exchange("consensus/1"),
+            consensus_bulk: exchange("consensus/1/bulk"),
+            transactions: exchange("transactions/1"),
+            transactions_bulk: exchange("transactions/1/bulk"),
+        }
+    }
+
+    fn of(&mut self, lane: Lane) -> &mut exchange::Behaviour {
+        match lane {
+            Lane::Handshake => &mut self.handshake,
+            Lane::Sync => &mut self.sync,
+            Lane::Consensus => &mut self.consensus,
+            Lane::ConsensusBulk => &mut self.consensus_bulk,
+            Lane::Transactions => &mut self.transactions,
+            Lane::TransactionsBulk => &mut self.transactions_bulk,
+        }
+    }
+}
+
+/// Something that the node did.
+pub(crate) enum Seen {
+    Connected(PeerId),
+    DialFailed(String),
+    Closed(PeerId),
+    Asked(Lane, Vec<u8>, exchange::ResponseChannel),
+    Answered(request_response::OutboundRequestId, Lane, Result<Vec<u8>, String>),
+}
+
+/// The attacker.
+pub(crate) struct Attacker {
+    swarm: Swarm<Protocols>,
+    pub(crate) key: SecretKey,
+    pub(crate) network: NetworkId,
+    unread: VecDeque<Seen>,
+}
+
+/// The peer in the form of the machines.
+pub(crate) fn peer_of(id: PeerId) -> Peer {
+    Peer::from_bytes(&id.to_bytes()).unwrap()
+}
+
+impl Attacker {
+    /// An attacker with a fresh identity. Needs a runtime.
+    pub(crate) fn new(network: NetworkId) -> Self {
+        Self::with_key(network, keys::generate().unwrap())
+    }
+
+    /// An attacker with this node key, on the protocols of `network`.
+    pub(crate) fn with_key(network: NetworkId, key: SecretKey) -> Self {
+        let protocols = Protocols::new(&key, &network.to_string()[..16]);
+        let swarm = SwarmBuilder::with_existing_identity(keys::node_identity(&key))
+            .with_tokio()
+            .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
+            .unwrap()
+            .with_quic()
+            .with_behaviour(|_| protocols)
+            .unwrap()
+            .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
+            .build();
+        Self { swarm, key, network, unread: VecDeque::new() }
+    }
+
+    pub(crate) fn id(&self) -> PeerId {
+        *self.swarm.local_peer_id()
+    }
+
+    /// What it is if it says the truth: an observer by its node key.
+    pub(crate) fn observer(&self) -> Role {
+        Role::Observer(self.key.public())
+    }
+
+    /// A `Hello` of this role with a challenge that is not random.
+    pub(crate) fn hello(&self, role: Role) -> Hello {
+        let (version, challenge) = ("attacker/1".to_owned(), Hash([7; 32]));
+        Hello { network: self.network, role, version, height: 0, record: None, challenge }
+    }
+
+    // --- What the node does ----------------------------------------------------------------------------------
+
+    async fn next(&mut self) -> Seen {
+        loop {
+            let event = self.swarm.select_next_some().await;
+            if let Some(seen) = translate(event) {
+                return seen;
+            }
+        }
+    }
+
+    /// The first thing seen that `wanted` takes; the others wait.
+    async fn wait<T>(&mut self, what: &str, mut wanted: impl FnMut(Seen) -> Result<T, Seen>) -> T {
+        for _ in 0..self.unread.len() {
+            match self.unread.pop_front().map(&mut wanted) {
+                Some(Ok(found)) => return found,
+                Some(Err(other)) => self.unread.push_back(other),
+                None => {}
+            }
+        }
+        let search = async {
+            loop {
+                match wanted(self.next().await) {
+                    Ok(found) => return found,
+                    Err(other) => self.unread.push_back(other),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
+    }
+
+    /// Dials; the peer id of who answers, or why nobody does.
+    pub(crate) async fn dial(&mut self, address: &str) -> Result<PeerId, String> {
+        let options = DialOpts::from(address.parse::<Multiaddr>().unwrap());
+        match self.swarm.dial(options) {
+            Ok(()) => {}
+            Err(DialError::DialPeerConditionFalse(_)) => return Err("connected already".into()),
+            Err(error) => return Err(error.to_string()),
+        }
+        self.wait("a dial ends", |seen| match seen {
+            Seen::Connected(peer) => Ok(Ok(peer)),
+            Seen::DialFailed(reason) => Ok(Err(reason)),
+            other => Err(other),
+        })
+        .await
+    }
+
+    /// Waits until no connection to the peer is left.
+    pub(crate) async fn closed(&mut self, peer: PeerId) {
+        self.wait("the node closes the connection", |seen| match seen {
+            Seen::Closed(closed) if closed == peer => Ok(()),
+            other => Err(other),
+        })
+        .await;
+        self.unread.clear();
+    }
+
+    /// The next request that the node sends.
+    pub(crate) async fn asked(&mut self) -> (Lane, Vec<u8>, exchange::ResponseChannel) {
+        self.wait("the node asks", |seen| match seen {
+            Seen::Asked(lane, bytes, channel) => Ok((lane, bytes, channel)),
+            other => Err(other),
+        })
+        .await
+    }
+
+    /// Listens on loopback; the address with the peer id.
+    pub(crate) async fn listen(&mut self) -> String {
+        self.swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
+        loop {
+            if let SwarmEvent::NewListenAddr { address, .. } = self.swarm.select_next_some().await {
+                return address.with_p2p(self.id()).unwrap().to_string();
+            }
+        }
+    }
+
+    // --- What the attacker does ------------------------------------------------------------------------------
+
+    /// Sends bytes as a whole substream; the answer is seen later.
+    pub(crate) fn send(&mut self, peer: PeerId, lane: Lane, bytes: Vec<u8>) -> request_response::OutboundRequestId {
+        self.swarm.behaviour_mut().of(lane).send_request(&peer, bytes)
+    }
+
+    /// Answers what the node asked.
+    pub(crate) fn answer(&mut self, lane: Lane, channel: exchange::ResponseChannel, bytes: Vec<u8>) {
+        // A node that has gone meanwhile is seen to have.
+        let _ = self.swarm.behaviour_mut().of(lane).send_response(channel, bytes);
+    }
+
+    /// Sends bytes as a whole substream and waits for the answer.
+    pub(crate) async fn ask(&mut self, peer: PeerId, lane: Lane, bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+        let number = self.send(peer, lane, bytes);
+        self.wait("an answer, or its failure", |seen| match seen {
+            Seen::Answered(answered, from, answer) if (answered, from) == (number, lane) => Ok(answer),
+            other => Err(other),
+        })
+        .await
+    }
+
+    /// Asks in the handshake's own words.
+    pub(crate) async fn shake(&mut self, peer: PeerId, request: &Request) -> Result<Response, String> {
+        let bytes = self.ask(peer, Lane::Handshake, codec::encode(request)).await?;
+        codec::decode(&bytes, 1 << 20).map_err(|error| error.to_string())
+    }
+
+    /// The proof that `key` makes of `role` for what the node said.
+    pub(crate) fn proof(&self, peer: PeerId, theirs: &Hello, role: Role, key: &SecretKey) -> Request {
+        let (prover, verifier) = (peer_of(self.id()), peer_of(peer));
+        let binding = Binding { network: self.network, challenge: theirs.challenge, prover, verifier, role };
+        Request::Proof { signature: binding.sign(key) }
+    }
+
+    /// Says `Hello` in this role; what the node answers.
+    pub(crate) async fn greet(&mut self, peer: PeerId, role: Role) -> Result<Hello, RefusalReason> {
+        let hello = self.hello(role);
+        match self.shake(peer, &Request::Hello(hello)).await {
+            Ok(Response::Hello(theirs)) => Ok(theirs),
+            Ok(Response::Refused(reason)) => Err(reason),
+            other => panic!("an answer to a hello: {other:?}"),
+        }
+    }
+
+    /// The whole handshake, as honest as any.
+    pub(crate) async fn enter(&mut self, peer: PeerId, role: Role, key: &SecretKey) -> Result<(), RefusalReason> {
+        let theirs = self.greet(peer, role).await?;
+        let proof = self.proof(peer, &theirs, role, key);
+        for request in [proof, Request::Done] {
+            match self.shake(peer, &request).await {
+                Ok(Response::Proof { .. } | Response::Done) => {}
+                Ok(Response::Refused(reason)) => return Err(reason),
+                other => panic!("an answer to a proof: {other:?}"),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn translate(event: SwarmEvent<ProtocolsEvent>) -> Option<Seen> {
+    match event {
+        SwarmEvent::ConnectionEstablished { peer_id, .. } => Some(Seen::Connected(peer_id)),
+        SwarmEvent::OutgoingConnectionError { error, .. } => Some(Seen::DialFailed(error.to_string())),
+        SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => Some(Seen::Closed(peer_id)),
+        SwarmEvent::Behaviour(event) => match event {
+            ProtocolsEvent::Handshake(event) => exchange_seen(Lane::Handshake, event),
+            ProtocolsEvent::Sync(event) => exchange_seen(Lane::Sync, event),
+            ProtocolsEvent::Consensus(event) => exchange_seen(Lane::Consensus, event),
+            ProtocolsEvent::ConsensusBulk(event) => exchange_seen(Lane::ConsensusBulk, event),
+            ProtocolsEvent::Transactions(event) => exchange_seen(Lane::Transactions, event),
+            ProtocolsEvent::TransactionsBulk(event) => exchange_seen(Lane::TransactionsBulk, event),
+            ProtocolsEvent::Identify(_) => None,
+        },
+        _ => None,
+    }
+}
+
+fn exchange_seen(lane: Lane, event: exchange::Event) -> Option<Seen> {
+    match event {
+        exchange::Event::Message { message: Message::Request { request, channel, .. }, .. } => {
+            Some(Seen::Asked(lane, request, channel))
+        }
+        exchange::Event::Message { message: Message::Response { request_id, response }, .. } => {
+            Some(Seen::Answered(request_id, lane, Ok(response)))
+        }
+        exchange::Event::OutboundFailure { request_id, error, .. } => {
+            Some(Seen::Answered(request_id, lane, Err(error.to_string())))
+        }
+        _ => None,
+    }
+}
