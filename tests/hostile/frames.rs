@@ -140,7 +140,8 @@ fn what_comes_before_the_handshake_is_refused() {
     let network = three_of_four();
     let address = network.addresses(0)[0].clone();
     let transaction = network.record(TRAITOR, "sent before the handshake");
-    let push = framed(&codec::encode(&dissemination::Message::Transactions(vec![transaction.clone().into()])));
+    let push =
+        framed(&codec::encode(&dissemination::Message::Transactions(vec![transaction.clone().into()])));
 
     // A request fails at once.
     let failed = network.block_on(async {
@@ -158,7 +159,9 @@ fn what_comes_before_the_handshake_is_refused() {
     let attacker = network.block_on(async {
         let mut attacker = Attacker::new(network_id(&network));
         let peer = attacker.dial(&address).await.unwrap();
-        for (lane, frame) in [(Lane::Transactions, push.clone()), (Lane::Consensus, framed(&good(Lane::Consensus)))] {
+        for (lane, frame) in
+            [(Lane::Transactions, push.clone()), (Lane::Consensus, framed(&good(Lane::Consensus)))]
+        {
             let ended = attacker.ask(peer, lane, frame).await;
             assert!(ended.is_err(), "{ended:?}");
         }

@@ -43,7 +43,11 @@ fn a_node_of_another_network_is_refused_and_both_sides_say_why() {
         network.wait_metric(node, REFUSALS, &[("reason", "wrong-network"), ("by", "us")], 1.0);
         let log = network.log(node);
         assert!(log.contains("refused a peer") && log.contains("it belongs to another network"), "{log}");
-        assert_eq!(refused(&network, node, RefusalReason::Timeout), 0.0, "it is told from one that is silent");
+        assert_eq!(
+            refused(&network, node, RefusalReason::Timeout),
+            0.0,
+            "it is told from one that is silent"
+        );
     }
     check_undisturbed(&network, "another network knocked");
 

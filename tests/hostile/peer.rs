@@ -183,7 +183,9 @@ impl Attacker {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
+        tokio::time::timeout(PATIENCE, search)
+            .await
+            .unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
     }
 
     /// Dials; the peer id of who answers, or why nobody does.
@@ -234,7 +236,12 @@ impl Attacker {
     // --- What the attacker does ------------------------------------------------------------------------------
 
     /// Sends bytes as a whole substream; the answer is seen later.
-    pub(crate) fn send(&mut self, peer: PeerId, lane: Lane, bytes: Vec<u8>) -> request_response::OutboundRequestId {
+    pub(crate) fn send(
+        &mut self,
+        peer: PeerId,
+        lane: Lane,
+        bytes: Vec<u8>,
+    ) -> request_response::OutboundRequestId {
         self.swarm.behaviour_mut().of(lane).send_request(&peer, bytes)
     }
 
@@ -278,7 +285,12 @@ impl Attacker {
     }
 
     /// The whole handshake, as honest as any.
-    pub(crate) async fn enter(&mut self, peer: PeerId, role: Role, key: &SecretKey) -> Result<(), RefusalReason> {
+    pub(crate) async fn enter(
+        &mut self,
+        peer: PeerId,
+        role: Role,
+        key: &SecretKey,
+    ) -> Result<(), RefusalReason> {
         let theirs = self.greet(peer, role).await?;
         let proof = self.proof(peer, &theirs, role, key);
         for request in [proof, Request::Done] {

@@ -370,7 +370,11 @@ impl Handshake {
 
     fn receive_request(&mut self, peer: Peer, number: u64, request: Request, now: Time) {
         let Some(step) = self.peers.get(&peer).map(|state| state.step.clone()) else {
-            let reason = if self.is_kept_out(&peer, now) { RefusalReason::KeptOut } else { RefusalReason::UnexpectedMessage };
+            let reason = if self.is_kept_out(&peer, now) {
+                RefusalReason::KeptOut
+            } else {
+                RefusalReason::UnexpectedMessage
+            };
             return self.respond(peer, number, Response::Refused(reason));
         };
         match (request, step) {

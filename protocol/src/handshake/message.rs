@@ -147,7 +147,9 @@ pub enum RefusalReason {
     #[error("it did not answer in time")]
     Timeout,
     /// It does not speak the handshake of this network.
-    #[error("it does not speak this network's handshake: it belongs to another network, or is no node of any")]
+    #[error(
+        "it does not speak this network's handshake: it belongs to another network, or is no node of any"
+    )]
     NoHandshake,
     /// It was blamed for too much lately.
     #[error("it is kept out for a while because of what it did")]
