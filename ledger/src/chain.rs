@@ -130,12 +130,11 @@ impl Chain {
         entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
     ) -> Result<Self, codec::DecodeError> {
         let state = State::restore(entries);
-        let tip = state.view().bytes(&tip_key()).map(<[u8]>::to_vec);
-        let tip = tip.ok_or_else(|| codec::DecodeError::Malformed("the state has no tip".into()))?;
-        codec::decode::<Tip>(&tip, 1 << 10)?;
-        if !state.view().contains(&sets_key()) {
-            return Err(codec::DecodeError::Malformed("the state has no validator sets".into()));
-        }
+        let view = state.view();
+        view.checked::<Tip>(&tip_key(), "the tip")?;
+        view.checked::<Vec<(Height, ValidatorSet)>>(&sets_key(), "the history of validator sets")?;
+        governance::check(&view)?;
+        Rotation::check(&view)?;
         let network = genesis.network_id();
         Ok(Self::with_state(genesis, network, state))
     }

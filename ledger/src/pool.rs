@@ -58,17 +58,19 @@ pub enum PoolError {
 }
 
 impl PoolError {
-    /// Whether the same transaction may be admitted later, so that nobody is to blame for sending it.
+    /// Whether the same transaction may be admitted later, or by a node at another height, so that nobody is to blame
+    /// for sending it. A stamp that is missing belongs here: who needs none follows from the state.
     pub fn is_temporary(&self) -> bool {
-        !matches!(
-            self,
-            Self::Invalid(
+        match self {
+            Self::AlreadyWaiting | Self::Full { .. } | Self::TooManyOfSender(_) => true,
+            Self::Invalid(TransactionError::Refused(refusal)) => !refusal.is_final(),
+            Self::Invalid(error) => !matches!(
+                error,
                 TransactionError::WrongNetwork(_)
                     | TransactionError::TooLarge { .. }
                     | TransactionError::Signature
-                    | TransactionError::Stamp { .. }
-            )
-        )
+            ),
+        }
     }
 }
 

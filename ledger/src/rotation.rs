@@ -12,6 +12,7 @@
 //! lead. Where everybody is absent, turns go round as if nobody were.
 
 use crate::{
+    codec::DecodeError,
     keys::PublicKey,
     signed::Height,
     state::{View, key},
@@ -60,6 +61,18 @@ impl Rotation {
     /// The rotation in a state.
     pub fn read(state: &View<'_>) -> Self {
         state.get(&table()).unwrap_or_default()
+    }
+
+    /// Whether the rotation in a state, if there is one, is of its shape.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(crate) fn check(state: &View<'_>) -> Result<(), DecodeError> {
+        let entry = table();
+        if state.contains(&entry) {
+            state.checked::<Self>(&entry, "the rotation")?;
+        }
+        Ok(())
     }
 
     fn write(&self, state: &mut View<'_>) {

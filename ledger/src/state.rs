@@ -5,7 +5,11 @@
 //! changes that undo them. The hash of the state is the root of a [`HashTree`] over all entries except those
 //! under [`UNHASHED`], which follow from the chain's last heights alone.
 
-use crate::{codec, hash::Hash, hash_tree::HashTree};
+use crate::{
+    codec::{self, DecodeError},
+    hash::Hash,
+    hash_tree::HashTree,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, ops::Bound};
 
@@ -104,6 +108,16 @@ impl View<'_> {
         self.bytes(key).map(|bytes| {
             cbor4ii::serde::from_slice(bytes).expect("a table of the state holds values of one type only")
         })
+    }
+
+    /// The value at `key` in a state that somebody else may have written: `what` names it in the error.
+    ///
+    /// # Errors
+    /// When there is none, or it is of another shape.
+    pub fn checked<T: Serialize + DeserializeOwned>(&self, key: &[u8], what: &str) -> Result<T, DecodeError> {
+        let malformed = |reason: String| DecodeError::Malformed(format!("{what} in the state: {reason}"));
+        let bytes = self.bytes(key).ok_or_else(|| malformed("there is none".into()))?;
+        codec::decode(bytes, bytes.len()).map_err(|error| malformed(error.to_string()))
     }
 
     /// Sets the value at `key`.

@@ -227,6 +227,11 @@ impl Application for Evidences {
         evidence.check_signatures(Slot { network: context.at.genesis.network_id(), height: found })
     }
 
+    fn is_final(refusal: &EvidenceError) -> bool {
+        use EvidenceError::{Kinds, NotTwoBlocks, SameValue, Signature};
+        matches!(refusal, SameValue(_) | Kinds { .. } | NotTwoBlocks | Signature(_))
+    }
+
     fn apply(evidence: &Evidence, context: &Context<'_>, state: &mut View<'_>) {
         if let Ok(kind) = evidence.offence(evidence.led(state)) {
             let offence = Offence { kind, proved: context.at.height, transaction: context.transaction };

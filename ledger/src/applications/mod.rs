@@ -52,6 +52,11 @@ pub trait Application {
     /// The first rule that it breaks.
     fn check(payload: &Self::Payload, context: &Context<'_>, state: &View<'_>) -> Result<(), Self::Refusal>;
 
+    /// Whether the request alone breaks the rule, whatever the state: who passes it on has not checked it.
+    fn is_final(_refusal: &Self::Refusal) -> bool {
+        false
+    }
+
     /// Applies a payload that [`Application::check`] has let through in the same state.
     fn apply(payload: &Self::Payload, context: &Context<'_>, state: &mut View<'_>);
 
@@ -77,6 +82,15 @@ macro_rules! registry {
         #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
         pub enum Refusal {
             $($(#[$doc])* #[error(transparent)] $name(<$application as Application>::Refusal),)+
+        }
+
+        impl Refusal {
+            /// Whether the request alone breaks the rule, whatever the state.
+            pub fn is_final(&self) -> bool {
+                match self {
+                    $(Self::$name(refusal) => <$application>::is_final(refusal),)+
+                }
+            }
         }
 
         /// Lets every application write what it has at the start of the network.

@@ -60,6 +60,10 @@ impl Application for Records {
         record.check()
     }
 
+    fn is_final(_: &RecordError) -> bool {
+        true
+    }
+
     fn apply(_: &Record, _: &Context<'_>, _: &mut View<'_>) {}
 }
 

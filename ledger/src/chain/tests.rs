@@ -137,6 +137,36 @@ fn two_chains_with_the_same_blocks_agree_and_a_restored_one_too() {
 }
 
 #[test]
+fn a_state_that_does_not_decode_is_an_error_that_names_the_entry() {
+    let mut chain = Chain::new(genesis());
+    let transaction = record(&chain, 50, "first");
+    decide(&mut chain, &[transaction], true);
+    let entries: Vec<(Vec<u8>, Vec<u8>)> =
+        chain.entries().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+    let table = [
+        ("chain/tip", "the tip"),
+        ("chain/sets", "the history of validator sets"),
+        ("governance/set", "the validator set"),
+        ("governance/limits", "the limits"),
+        ("rotation", "the rotation"),
+    ];
+    for (name, what) in table {
+        for value in [&b""[..], b"\xff", b"\x80", b"\xa1\x61x\x07"] {
+            let mut damaged = entries.clone();
+            let entry = damaged.iter_mut().find(|(key, _)| key.starts_with(name.as_bytes()));
+            entry.unwrap_or_else(|| panic!("{name}")).1 = value.to_vec();
+            // An empty history of sets has the right shape; every other table needs its fields.
+            if (name, value) == ("chain/sets", b"\x80") {
+                continue;
+            }
+            let error =
+                Chain::restore(genesis(), damaged).err().unwrap_or_else(|| panic!("{name}: {value:x?}"));
+            assert!(error.to_string().contains(what), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
 fn every_rule_of_a_block_is_checked() {
     let mut chain = Chain::new(genesis());
     let transaction = record(&chain, 50, "first");
@@ -261,6 +291,39 @@ fn the_pool_names_the_rule_and_keeps_its_bounds() {
     pool.remove(&stranger.id());
     assert_eq!(admit(&mut pool, &record(&chain, 50, "third")), Err(PoolError::TooManyOfSender(2)));
     assert_eq!(pool.len(), 2);
+}
+
+/// Nobody is blamed for a transaction that a node at another height may have let through.
+#[test]
+fn only_what_breaks_a_rule_in_every_state_is_blamed_on_who_sent_it() {
+    use crate::{
+        applications::polls::{self, PollError},
+        hash::Hash,
+        tally::{Choice, ChoiceError},
+    };
+    let chain = Chain::new(genesis());
+    let mut pool = Pool::new(PoolLimits::default());
+    let mut verdict = |payload: Payload, sender: u8| {
+        let (network, expires) = (chain.network(), chain.next_height() + 10);
+        let request = Request { network, sender: key(sender).public(), expires, payload };
+        pool.admit(request.sign(&key(sender)).into(), &chain, NOW).unwrap_err()
+    };
+    let ballot = || Payload::Poll(polls::Payload::CastBallot { poll: Hash([1; 32]), choice: Choice::One(0) });
+    let unknown = verdict(ballot(), 50);
+    assert!(unknown.is_temporary(), "the poll may be decided where it came from: {unknown}");
+    let unstamped = verdict(ballot(), 60);
+    assert!(unstamped.is_temporary(), "the poll's electorate needs no stamp: {unstamped}");
+    let large = Record { kind: "note".into(), data: Bytes(vec![0; 40 << 10]) };
+    let large = verdict(Payload::Record(large), 50);
+    assert!(!large.is_temporary(), "{large}");
+
+    let refused = |refusal: PollError| {
+        let refusal = applications::Refusal::Poll(refusal);
+        PoolError::from(TransactionError::from(refusal)).is_temporary()
+    };
+    assert!(!refused(PollError::Title(0)) && !refused(PollError::EmptyElectorate));
+    assert!(!refused(PollError::Choice(ChoiceError::UnknownOption { option: 2, options: 2 })));
+    assert!(refused(PollError::Closed) && refused(PollError::ClosesInPast { closes: 1, now: 2 }));
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub use change::Change;
 
 use super::{Application, Context, HeightContext};
 use crate::{
+    codec::DecodeError,
     genesis::{Genesis, LimitError, Limits},
     hash::{Hash, TransactionId},
     keys::PublicKey,
@@ -185,6 +186,16 @@ pub fn limits(state: &View<'_>) -> Limits {
     state.get(LIMITS.as_bytes()).expect("a state has limits from the beginning")
 }
 
+/// Whether what a chain reads at every height is there and of its shape.
+///
+/// # Errors
+/// What is not.
+pub(crate) fn check(state: &View<'_>) -> Result<(), DecodeError> {
+    state.checked::<ValidatorSet>(SET.as_bytes(), "the validator set")?;
+    state.checked::<Limits>(LIMITS.as_bytes(), "the limits")?;
+    Ok(())
+}
+
 /// Whether `key` is that of a validator that is not suspended; one look-up.
 pub fn is_active(state: &View<'_>, key: &PublicKey) -> bool {
     is_suspended(state, key) == Some(false)
@@ -262,6 +273,10 @@ impl Application for Governance {
             }
             Payload::Resume => Ok(Rotation::read(state).check_resume(sender, context.at.height)?),
         }
+    }
+
+    fn is_final(refusal: &GovernanceError) -> bool {
+        matches!(refusal, GovernanceError::Name | GovernanceError::UnusableKey(_))
     }
 
     fn apply(payload: &Payload, context: &Context<'_>, state: &mut View<'_>) {

@@ -118,6 +118,10 @@ impl Application for Polls {
         }
     }
 
+    fn is_final(refusal: &PollError) -> bool {
+        refusal.is_final()
+    }
+
     fn apply(payload: &Payload, context: &Context<'_>, state: &mut View<'_>) {
         match payload {
             Payload::OpenPoll { title, options, method, electorate, opens, closes, revote } => {

@@ -115,6 +115,23 @@ pub enum PollError {
     },
 }
 
+impl PollError {
+    /// Whether the request alone breaks the rule. A ballot's form belongs here: its poll's id fixes the poll.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Title(_)
+                | Self::OptionCount(_)
+                | Self::Option { .. }
+                | Self::DuplicateOption { .. }
+                | Self::EmptyElectorate
+                | Self::DuplicateElector(_)
+                | Self::ClosesBeforeOpening { .. }
+                | Self::Choice(_)
+        )
+    }
+}
+
 /// Whether a text of at most `most` bytes can be shown.
 fn is_readable(text: &str, most: usize) -> bool {
     (1..=most).contains(&text.len()) && !text.chars().any(char::is_control)
