@@ -233,3 +233,78 @@ fn who_is_kept_out_stays_out_until_the_end_of_it() {
         assert_eq!(wanted.events.iter().any(is_close), is_closed, "at {ms} ms");
     }
 }
+
+fn refusals(wanted: &Wanted) -> Vec<RefusalReason> {
+    let reason = |event: &Event| match event {
+        Event::Refused { reason, by: RefusedBy::Us, .. } => Some(*reason),
+        _ => None,
+    };
+    wanted.events.iter().filter_map(reason).collect()
+}
+
+fn expire(machine: &mut Handshake, now: Time) -> Wanted {
+    machine.handle_timeout(now);
+    drain(machine)
+}
+
+#[test]
+fn another_network_is_told_from_another_program_and_from_silence() {
+    let dial = |machine: &mut Handshake| {
+        let wanted = connect(machine, peer(1), 1, Direction::Dialled, at(0));
+        match wanted.sent[..] {
+            [(_, Message::Request { number, .. })] => number,
+            _ => panic!("no hello: {wanted:?}"),
+        }
+    };
+    let other = Command::OtherNetwork { peer: peer(1) };
+
+    let mut silent = Handshake::new(config(0, 1));
+    dial(&mut silent);
+    assert_eq!(refusals(&expire(&mut silent, at(2000))), [RefusalReason::Timeout]);
+
+    let mut unsupported = Handshake::new(config(0, 1));
+    let number = dial(&mut unsupported);
+    let wanted = command(&mut unsupported, Command::Unsupported { peer: peer(1), number }, at(1));
+    assert!(wanted.sent.is_empty() && wanted.events.is_empty(), "why may still come: {wanted:?}");
+    assert_eq!(refusals(&expire(&mut unsupported, at(2000))), [RefusalReason::NoHandshake]);
+
+    let mut foreign = Handshake::new(config(0, 1));
+    let number = dial(&mut foreign);
+    command(&mut foreign, Command::Unsupported { peer: peer(1), number }, at(1));
+    let wanted = command(&mut foreign, other.clone(), at(2));
+    assert_eq!(refusals(&wanted), [RefusalReason::WrongNetwork]);
+    assert!(wanted.events.iter().any(|event| matches!(event, Event::CloseConnection { .. })));
+    assert!(refusals(&command(&mut foreign, other.clone(), at(3))).is_empty(), "once is enough");
+
+    let mut listener = Handshake::new(config(0, 1));
+    connect(&mut listener, peer(1), 1, Direction::Accepted, at(0));
+    assert_eq!(refusals(&command(&mut listener, other, at(2))), [RefusalReason::WrongNetwork]);
+}
+
+/// Answers the one request that was sent.
+fn answer(machine: &mut Handshake, sent: &Wanted, response: Response) -> Wanted {
+    let [(to, Message::Request { number, .. })] = sent.sent[..] else { panic!("one request: {sent:?}") };
+    machine.handle(Input::Received(to, Message::Response { number, response }), at(1));
+    drain(machine)
+}
+
+#[test]
+fn only_who_waits_for_the_last_answer_may_be_behind_the_peer() {
+    let mut dialler = Handshake::new(config(0, 1));
+    assert!(!dialler.is_nearly_done(&peer(1)), "nobody is there");
+    let hello = connect(&mut dialler, peer(1), 1, Direction::Dialled, at(0));
+    let [(_, Message::Request { request: Request::Hello(mine), .. })] = &hello.sent[..] else {
+        panic!("{hello:?}")
+    };
+    let role = Role::Validator(validator_key(1).public());
+    let network = Hash([7; 32]);
+    let binding = Binding { network, challenge: mine.challenge, prover: peer(1), verifier: peer(0), role };
+    assert!(!dialler.is_nearly_done(&peer(1)), "a hello was sent");
+    let proof = answer(&mut dialler, &hello, Response::Hello(hello_of(1, Hash([5; 32]))));
+    assert!(!dialler.is_nearly_done(&peer(1)), "a proof was sent");
+    let signature = binding.sign(&validator_key(1));
+    let done = answer(&mut dialler, &proof, Response::Proof { signature });
+    assert!(dialler.is_nearly_done(&peer(1)), "the peer takes part when it has this");
+    assert!(is_established(&answer(&mut dialler, &done, Response::Done)));
+    assert!(!dialler.is_nearly_done(&peer(1)), "it is done");
+}

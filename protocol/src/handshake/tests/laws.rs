@@ -60,6 +60,8 @@ fn command_of_any_kind() -> impl Strategy<Value = Command> {
             .prop_map(|(peer, address)| Command::AddAddress { peer, address }),
         2 => "[0-3]".prop_map(|address| Command::DialFailed { address }),
         2 => (whom(), 0u64..8).prop_map(|(peer, number)| Command::RequestFailed { peer, number }),
+        1 => (whom(), 0u64..8).prop_map(|(peer, number)| Command::Unsupported { peer, number }),
+        1 => whom().prop_map(|peer| Command::OtherNetwork { peer }),
         1 => any::<u64>().prop_map(Command::Height),
         1 => whom().prop_map(|peer| Command::Refuse { peer, reason: RefusalReason::NotNeeded }),
         1 => Just(Command::Record(PeerRecord::sign(&node_key(0), 1, &[]))),
