@@ -107,5 +107,7 @@ impl LogFile for File {
 
 /// Whether an error says that the disk is full (or the user's quota used up).
 pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    // A limit on the size of files is met like a full disk: somebody has to make room.
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }

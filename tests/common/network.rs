@@ -113,7 +113,8 @@ impl Network {
     }
 
     fn log_path(&self, node: usize) -> PathBuf {
-        self.node_home(node).join("test.log")
+        // Not in its home, whose disk a test may fill.
+        self.home.join(format!("{}.log", self.names[node]))
     }
 
     pub(crate) fn log(&self, node: usize) -> String {
@@ -127,16 +128,25 @@ impl Network {
 
     /// Starts a node that is not running, with more arguments.
     pub(crate) fn run_with(&mut self, node: usize, arguments: &[&str]) {
+        let mut command = program();
+        command.arg("--home").arg(self.node_home(node)).arg("run").args(arguments);
+        self.spawn(node, command);
+    }
+
+    /// Starts a node that is not running and may not make a file longer than so many bytes.
+    pub(crate) fn run_limited(&mut self, node: usize, file_bytes: u64) {
+        // Without the signal the write fails, as on a full disk.
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", file_bytes / 512);
+        let program = program();
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).arg(program.get_program());
+        command.arg("--home").arg(self.node_home(node)).arg("run").stdin(Stdio::null());
+        self.spawn(node, command);
+    }
+
+    fn spawn(&mut self, node: usize, mut command: Command) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path(node)).unwrap();
-        let child = program()
-            .arg("--home")
-            .arg(self.node_home(node))
-            .arg("run")
-            .args(arguments)
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         self.processes[node] = Some(child);
     }
 

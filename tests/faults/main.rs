@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod full_disk;
 #[path = "../common/network.rs"]
 mod network;
 
