@@ -9,8 +9,8 @@ pub use events::Events;
 use crate::api::{
     MAX_WAIT_MS, Problem,
     types::{
-        BallotInfo, BlockInfo, Blocks, GenesisInfo, Health, Peers, Poll, PollTally, Polls, ProofInfo,
-        ProposalInfo, Proposals, Sender, Status, Submitted, TransactionInfo, TransactionProof,
+        BallotInfo, BlockInfo, Blocks, GenesisInfo, Health, KnownPeers, Peers, Poll, PollTally, Polls,
+        ProofInfo, ProposalInfo, Proposals, Sender, Status, Submitted, TransactionInfo, TransactionProof,
         TransactionStatus, Validators,
     },
 };
@@ -178,6 +178,11 @@ impl Client {
     /// The connected peers.
     pub async fn peers(&self) -> Result<Peers, ClientError> {
         self.get("/v1/peers").await
+    }
+
+    /// The peers that the node knows, connected or not.
+    pub async fn known_peers(&self) -> Result<KnownPeers, ClientError> {
+        self.get("/v1/peers/known").await
     }
 
     /// The validators of the next height.

@@ -26,6 +26,10 @@ pub struct Config {
     pub max_queued_bytes: usize,
     /// Longest response of sync in bytes.
     pub max_sync_response_bytes: u64,
+    /// Longest response of peer exchange in bytes.
+    pub max_peers_response_bytes: u64,
+    /// Time for a response of peer exchange (default 60 s): the other side works for it.
+    pub peers_timeout: Duration,
     /// After this time without a response a request has failed (default 10 s); the machines have shorter ones.
     pub request_timeout: Duration,
 }
@@ -43,6 +47,8 @@ impl Config {
             max_transactions_frame_bytes: 2 << 20,
             max_queued_bytes: 128 << 20,
             max_sync_response_bytes: 80 << 20,
+            max_peers_response_bytes: 160 << 10,
+            peers_timeout: Duration::from_secs(60),
             request_timeout: Duration::from_secs(10),
         }
     }
@@ -94,6 +100,10 @@ mod composition {
         pub handshake: exchange::Behaviour,
         /// What was decided.
         pub sync: exchange::Behaviour,
+        /// Work that observers do before they are believed.
+        pub admission: exchange::Behaviour,
+        /// Where others are.
+        pub peers: exchange::Behaviour,
         /// What is being decided.
         pub consensus: channel::Behaviour,
         /// What waits to be decided.
@@ -117,6 +127,11 @@ impl Behaviour {
             ping: ping::Behaviour::default(),
             handshake: exchange::behaviour(&config.exchange("handshake", 64 << 10)),
             sync: exchange::behaviour(&config.exchange("sync", config.max_sync_response_bytes)),
+            admission: exchange::behaviour(&config.exchange("admission", 1 << 10)),
+            peers: exchange::behaviour(&exchange::Config {
+                timeout: config.peers_timeout,
+                ..config.exchange("peers", config.max_peers_response_bytes)
+            }),
             consensus: channel::Behaviour::new(config.channel("consensus", config.max_consensus_frame_bytes)),
             transactions: channel::Behaviour::new(
                 config.channel("transactions", config.max_transactions_frame_bytes),

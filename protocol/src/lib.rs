@@ -17,6 +17,7 @@ pub mod machine;
 pub mod network_group;
 pub mod node;
 pub mod peer;
+pub mod peer_exchange;
 pub mod peer_record;
 pub mod penalty;
 pub mod sync;

@@ -16,7 +16,8 @@ use utoipa::OpenApi;
     paths(
         handlers::node::status,
         handlers::node::genesis,
-        handlers::node::peers,
+        handlers::peers::peers,
+        handlers::peers::known,
         handlers::node::validators,
         handlers::node::sender,
         handlers::blocks::list,

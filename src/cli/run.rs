@@ -7,7 +7,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    config::{ApiLayer, Layer, LogLayer, NetworkLayer, NodeConfig},
+    config::{ApiLayer, Layer, LogLayer, MeetingLayer, NetworkLayer, NodeConfig},
     node,
 };
 use clap::Parser;
@@ -33,6 +33,24 @@ pub(crate) struct Run {
     /// Multiaddr of a node to connect to; may be given several times
     #[arg(long = "peer", value_name = "MULTIADDR")]
     peers: Vec<Multiaddr>,
+    /// Zero bits of the work that is asked of observers before they are believed [default: 24]
+    #[arg(long, value_name = "BITS")]
+    admission_bits: Option<u8>,
+    /// Connections that an observer keeps up by dialling [default: 8]
+    #[arg(long, value_name = "NUMBER")]
+    target_connections: Option<usize>,
+    /// Observers that may stay because they dialled this node [default: 64]
+    #[arg(long, value_name = "NUMBER")]
+    max_observers: Option<usize>,
+    /// Seconds between two refreshments of the connections [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    refresh_interval_s: Option<u64>,
+    /// Dials in a row without success after which a peer is forgotten [default: 10]
+    #[arg(long, value_name = "NUMBER")]
+    max_attempts: Option<u32>,
+    /// Most peers that are known [default: 1024]
+    #[arg(long, value_name = "NUMBER")]
+    max_known_peers: Option<usize>,
     /// Address of the HTTP API [default: 127.0.0.1:7780]
     #[arg(long, value_name = "ADDRESS:PORT")]
     api_listen: Option<SocketAddr>,
@@ -70,7 +88,18 @@ impl Run {
             genesis: self.genesis.clone(),
             node_key: self.node_key.clone(),
             validator_key: self.validator_key.clone(),
-            network: NetworkLayer { listen: some(&self.listen), peers: some(&self.peers) },
+            network: NetworkLayer {
+                listen: some(&self.listen),
+                peers: some(&self.peers),
+                meeting: MeetingLayer {
+                    admission_bits: self.admission_bits,
+                    target_connections: self.target_connections,
+                    max_observers: self.max_observers,
+                    refresh_interval_s: self.refresh_interval_s,
+                    max_attempts: self.max_attempts,
+                    max_known_peers: self.max_known_peers,
+                },
+            },
             api: ApiLayer {
                 listen: self.api_listen,
                 token: None,

@@ -5,7 +5,7 @@ use super::{
     output::{date, table},
     session::Session,
 };
-use crate::api::types::{NamedKey, Status};
+use crate::api::types::{KnownPeer, KnownPeers, NamedKey, Status};
 use clap::Parser;
 
 /// Shows where the node stands
@@ -13,10 +13,16 @@ use clap::Parser;
 #[command(after_help = "Example:\n  conclave --home conclave-net/node-2 status")]
 pub(crate) struct ShowStatus {}
 
-/// Shows the node's connected peers
+/// Shows the node's connected peers, or all that it knows
 #[derive(Parser)]
-#[command(after_help = "Example:\n  conclave --api http://127.0.0.1:7780 peers")]
-pub(crate) struct ShowPeers {}
+#[command(
+    after_help = "Examples:\n  conclave --api http://127.0.0.1:7780 peers\n  conclave peers --known --output json"
+)]
+pub(crate) struct ShowPeers {
+    /// All peers that the node knows, connected or not, and from where
+    #[arg(long)]
+    known: bool,
+}
 
 /// Shows who decides the next height
 #[derive(Parser)]
@@ -33,6 +39,9 @@ impl ShowStatus {
 impl ShowPeers {
     /// Runs the command.
     pub(crate) async fn run(self, session: &Session) -> Outcome {
+        if self.known {
+            return session.output.show(&session.client()?.known_peers().await?, known_table);
+        }
         session.output.show(&session.client()?.peers().await?, |answer| {
             let rows: Vec<Vec<String>> = answer
                 .peers
@@ -40,10 +49,11 @@ impl ShowPeers {
                 .map(|peer| {
                     let name = peer.validator.as_ref().map_or_else(|| "observer".into(), called);
                     let (id, address) = (peer.peer_id.clone(), peer.address.clone());
-                    vec![name, peer.height.to_string(), peer.version.clone(), id, address]
+                    let sources = peer.sources.join(", ");
+                    vec![name, peer.height.to_string(), peer.version.clone(), sources, id, address]
                 })
                 .collect();
-            table(&["WHO", "HEIGHT", "VERSION", "PEER ID", "ADDRESS"], &rows)
+            table(&["WHO", "HEIGHT", "VERSION", "KNOWN FROM", "PEER ID", "ADDRESS"], &rows)
         })
     }
 }
@@ -76,6 +86,27 @@ impl ShowValidators {
             head + &table(&["NO", "NAME", "PUBLIC KEY", "STATE"], &rows)
         })
     }
+}
+
+fn known_table(answer: &KnownPeers) -> String {
+    let row = |peer: &KnownPeer| {
+        let who = match (&peer.validator, peer.proved) {
+            (Some(validator), true) => called(validator),
+            (Some(validator), false) => format!("{} (it is said)", called(validator)),
+            (None, _) if peer.met => "observer".into(),
+            (None, _) => "not met yet".into(),
+        };
+        let state = match (peer.connected, peer.anchor, peer.failures) {
+            (true, true, _) => "connected, anchor".into(),
+            (true, false, _) => "connected".into(),
+            (false, _, 0) => String::new(),
+            (false, _, failures) => format!("{failures} failures"),
+        };
+        let address = peer.addresses.first().cloned().unwrap_or_default();
+        vec![who, state, peer.sources.join(", "), peer.group.clone(), peer.peer_id.clone(), address]
+    };
+    let rows: Vec<Vec<String>> = answer.peers.iter().map(row).collect();
+    table(&["WHO", "STATE", "KNOWN FROM", "GROUP", "PEER ID", "ADDRESS"], &rows)
 }
 
 /// A validator's name, or the beginning of its key.

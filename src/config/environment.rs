@@ -7,6 +7,12 @@
 //! | `CONCLAVE_VALIDATOR_KEY` | `validator_key` | path |
 //! | `CONCLAVE_LISTEN` | `network.listen` | multiaddrs, separated by commas |
 //! | `CONCLAVE_PEERS` | `network.peers` | multiaddrs, separated by commas |
+//! | `CONCLAVE_ADMISSION_BITS` | `network.admission_bits` | number |
+//! | `CONCLAVE_TARGET_CONNECTIONS` | `network.target_connections` | number |
+//! | `CONCLAVE_MAX_OBSERVERS` | `network.max_observers` | number |
+//! | `CONCLAVE_REFRESH_INTERVAL_S` | `network.refresh_interval_s` | seconds |
+//! | `CONCLAVE_MAX_ATTEMPTS` | `network.max_attempts` | number |
+//! | `CONCLAVE_MAX_KNOWN_PEERS` | `network.max_known_peers` | number |
 //! | `CONCLAVE_API_LISTEN` | `api.listen` | address:port |
 //! | `CONCLAVE_API_TOKEN` | | the token itself |
 //! | `CONCLAVE_API_TOKEN_FILE` | `api.token_file` | path |
@@ -17,7 +23,9 @@
 //! An empty variable says nothing. (`CONCLAVE_HOME`, `CONCLAVE_API` and `CONCLAVE_PASSPHRASE` are not part of a
 //! node's configuration: see the command line.)
 
-use super::{ApiLayer, ConfigError, Layer, LogFormat, LogLayer, MIN_TOKEN_BYTES, NetworkLayer, Token};
+use super::{
+    ApiLayer, ConfigError, Layer, LogFormat, LogLayer, MIN_TOKEN_BYTES, MeetingLayer, NetworkLayer, Token,
+};
 use clap::ValueEnum;
 use std::{path::PathBuf, str::FromStr};
 
@@ -40,6 +48,14 @@ pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Layer, ConfigErro
         network: NetworkLayer {
             listen: parsed("CONCLAVE_LISTEN", text("CONCLAVE_LISTEN"), list)?,
             peers: parsed("CONCLAVE_PEERS", text("CONCLAVE_PEERS"), list)?,
+            meeting: MeetingLayer {
+                admission_bits: number("CONCLAVE_ADMISSION_BITS", &text)?,
+                target_connections: number("CONCLAVE_TARGET_CONNECTIONS", &text)?,
+                max_observers: number("CONCLAVE_MAX_OBSERVERS", &text)?,
+                refresh_interval_s: number("CONCLAVE_REFRESH_INTERVAL_S", &text)?,
+                max_attempts: number("CONCLAVE_MAX_ATTEMPTS", &text)?,
+                max_known_peers: number("CONCLAVE_MAX_KNOWN_PEERS", &text)?,
+            },
         },
         api: ApiLayer {
             listen: parsed("CONCLAVE_API_LISTEN", text("CONCLAVE_API_LISTEN"), one)?,
@@ -60,6 +76,13 @@ fn parsed<T>(
     parse: impl FnOnce(String) -> Result<T, String>,
 ) -> Result<Option<T>, ConfigError> {
     text.map(parse).transpose().map_err(|reason| ConfigError::Environment { name, reason })
+}
+
+fn number<T: FromStr<Err: std::fmt::Display>>(
+    name: &'static str,
+    text: &impl Fn(&'static str) -> Option<String>,
+) -> Result<Option<T>, ConfigError> {
+    parsed(name, text(name), one)
 }
 
 fn one<T: FromStr<Err: std::fmt::Display>>(text: String) -> Result<T, String> {
@@ -85,10 +108,12 @@ mod tests {
         let layer = from(&[
             ("CONCLAVE_PEERS", "/ip4/127.0.0.1/tcp/1, /ip4/127.0.0.1/tcp/2"),
             ("CONCLAVE_API_LISTEN", "127.0.0.1:5"),
+            ("CONCLAVE_ADMISSION_BITS", "12"),
             ("CONCLAVE_LOG_FORMAT", "json"),
         ])
         .unwrap();
         assert_eq!(layer.network.peers.unwrap().len(), 2);
+        assert_eq!(layer.network.meeting.admission_bits, Some(12));
         assert_eq!(layer.api.listen.unwrap().port(), 5);
         assert_eq!(layer.log.format, Some(LogFormat::Json));
     }
@@ -98,6 +123,7 @@ mod tests {
         for (name, value) in [
             ("CONCLAVE_LISTEN", "/ip4/127.0.0.1/tcp/1,nowhere"),
             ("CONCLAVE_API_LISTEN", "7780"),
+            ("CONCLAVE_ADMISSION_BITS", "many"),
             ("CONCLAVE_API_TOKEN", "short"),
             ("CONCLAVE_LOG_FORMAT", "xml"),
         ] {

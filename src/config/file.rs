@@ -1,7 +1,7 @@
 //! The configuration file of a node's home: its fields, and the commented text that `init` writes.
 
 use super::{
-    ApiLayer, Layer, LogFormat, LogLayer, NetworkLayer,
+    ApiLayer, Layer, LogFormat, LogLayer, MeetingConfig, MeetingLayer, NetworkLayer,
     located::{self, FileError},
 };
 use serde::Deserialize;
@@ -33,6 +33,12 @@ struct File {
 struct NetworkSection {
     listen: Option<Vec<Text<libp2p::Multiaddr>>>,
     peers: Option<Vec<Text<libp2p::Multiaddr>>>,
+    admission_bits: Option<u8>,
+    target_connections: Option<usize>,
+    max_observers: Option<usize>,
+    refresh_interval_s: Option<u64>,
+    max_attempts: Option<u32>,
+    max_known_peers: Option<usize>,
 }
 
 #[derive(Default, Deserialize)]
@@ -81,7 +87,18 @@ fn parse(home: &Path, path: &Path, text: &str) -> Result<Layer, FileError> {
         genesis: in_home(file.genesis),
         node_key: in_home(file.node_key),
         validator_key: in_home(file.validator_key),
-        network: NetworkLayer { listen: plain(file.network.listen), peers: plain(file.network.peers) },
+        network: NetworkLayer {
+            listen: plain(file.network.listen),
+            peers: plain(file.network.peers),
+            meeting: MeetingLayer {
+                admission_bits: file.network.admission_bits,
+                target_connections: file.network.target_connections,
+                max_observers: file.network.max_observers,
+                refresh_interval_s: file.network.refresh_interval_s,
+                max_attempts: file.network.max_attempts,
+                max_known_peers: file.network.max_known_peers,
+            },
+        },
         api: ApiLayer {
             listen: file.api.listen.map(|Text(address)| address),
             token_file: in_home(file.api.token_file),
@@ -123,6 +140,14 @@ impl Template {
             [] => "# peers = [\"/ip4/192.0.2.7/tcp/7700/p2p/12D3KooW…\"]".to_owned(),
             peers => format!("peers = [\n    {},\n]", list(peers).replace(", ", ",\n    ")),
         };
+        let MeetingConfig {
+            admission_bits,
+            target_connections,
+            max_observers,
+            refresh_interval_s,
+            max_attempts,
+            max_known_peers,
+        } = MeetingConfig::default();
         let api_listen = match self.api_listen {
             Some(address) => format!("listen = \"{address}\""),
             None => format!("# listen = \"{}\"", super::DEFAULT_API_LISTEN),
@@ -144,6 +169,19 @@ impl Template {
 {listen}
 # Nodes to connect to at the start: multiaddrs with /p2p/ and the peer id. The others are learned from these.
 {peers}
+# Work that is asked of an observer before it is believed, in zero bits of a hash; each bit more doubles it. At 24 it
+# takes some seconds, at 0 nothing. Nodes of one network should ask for the same: this node does up to 4 bits more.
+# admission_bits = {admission_bits}
+# Connections that an observer keeps up by dialling, validators first. (Validators keep up those among each other.)
+# target_connections = {target_connections}
+# Observers that may stay because they dialled this node. More are told addresses and let go.
+# max_observers = {max_observers}
+# Seconds between two refreshments: the trackers are asked again, and one connection makes room for a fresh one.
+# refresh_interval_s = {refresh_interval_s}
+# Dials in a row without success after which a peer is forgotten. A configured one is then only tried slowly.
+# max_attempts = {max_attempts}
+# Most peers that are known; a quarter of the places at most are for one part of the network (IPv4 /16, IPv6 /32).
+# max_known_peers = {max_known_peers}
 
 [api]
 # Where programs on this machine reach the node (HTTP). It lets anybody who reaches it read everything and submit

@@ -8,9 +8,11 @@
 pub mod environment;
 pub mod file;
 pub mod located;
+pub mod meeting;
 
 use crate::keys::PassphraseSource;
 use libp2p::Multiaddr;
+pub use meeting::{MeetingConfig, MeetingLayer};
 use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -45,6 +47,8 @@ pub struct NodeConfig {
     pub listen: Vec<Multiaddr>,
     /// Multiaddrs to connect to at the start (default none).
     pub peers: Vec<Multiaddr>,
+    /// How it meets strangers.
+    pub meeting: MeetingConfig,
     /// The HTTP API.
     pub api: ApiConfig,
     /// Logging.
@@ -130,6 +134,8 @@ pub struct NetworkLayer {
     pub listen: Option<Vec<Multiaddr>>,
     /// See [`NodeConfig::peers`].
     pub peers: Option<Vec<Multiaddr>>,
+    /// See [`NodeConfig::meeting`].
+    pub meeting: MeetingLayer,
 }
 
 /// What one source says of the API.
@@ -167,6 +173,18 @@ pub enum ConfigError {
         name: &'static str,
         /// What is wrong.
         reason: String,
+    },
+    /// A number that is too small or too large.
+    #[error("network.{field} is {value}; it has to be from {least} to {most}")]
+    OutOfRange {
+        /// The field of the section `network`.
+        field: &'static str,
+        /// What it is.
+        value: u64,
+        /// The least that it may be.
+        least: u64,
+        /// The most that it may be.
+        most: u64,
     },
     /// The token file cannot be read.
     #[error("cannot read the API token from {}", .0.display())]
@@ -226,6 +244,7 @@ impl NodeConfig {
             passphrases: PassphraseSource::default(),
             listen: set.network.listen.unwrap_or_else(|| default_listen().to_vec()),
             peers: set.network.peers.unwrap_or_default(),
+            meeting: set.network.meeting.resolve()?,
             api,
             log: LogConfig {
                 filter: set.log.filter.unwrap_or_else(|| "info".into()),
@@ -250,6 +269,7 @@ impl Layer {
             network: NetworkLayer {
                 listen: self.network.listen.or(below.network.listen),
                 peers: self.network.peers.or(below.network.peers),
+                meeting: self.network.meeting.over(below.network.meeting),
             },
             api: ApiLayer {
                 listen: self.api.listen.or(below.api.listen),

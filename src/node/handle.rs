@@ -15,6 +15,7 @@ use conclave_ledger::{
     signed::{Height, Value},
     transaction::Transaction,
 };
+use conclave_protocol::known_peers::KnownPeers;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -37,6 +38,8 @@ pub struct NodeView<'a> {
     pub pool: &'a Pool,
     /// Connected peers.
     pub peers: &'a [PeerInfo],
+    /// Who is known, connected or not.
+    pub known_peers: &'a KnownPeers,
     /// Where the node itself stands.
     pub status: &'a NodeStatus,
     /// Decided heights that are in the log but not in the database yet, ascending.

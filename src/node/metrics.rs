@@ -1,6 +1,10 @@
 //! What Prometheus is told.
 
-use conclave_protocol::{handshake::RefusalReason, penalty::Severity};
+use conclave_protocol::{
+    handshake::RefusalReason,
+    known_peers::{Source, Table},
+    penalty::Severity,
+};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -10,6 +14,16 @@ use prometheus_client::{
 /// Buckets of the time from opening a height to its decision, in seconds.
 const DECISION_BUCKETS: [f64; 13] =
     [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0, 2.0, 10.0];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Told {
+    source: &'static str,
+}
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Kind {
@@ -42,6 +56,9 @@ pub(super) struct Metrics {
     pub(super) connections: Gauge,
     penalties: Family<Offence, Counter>,
     refusals: Family<Refusal, Counter>,
+    admissions: Family<Outcome, Counter>,
+    known_peers: Family<Told, Gauge>,
+    pub(super) records_refused: Counter,
     sent: Family<Kind, Counter>,
     sent_bytes: Family<Kind, Counter>,
 }
@@ -61,6 +78,9 @@ impl Metrics {
             connections: Gauge::default(),
             penalties: Family::default(),
             refusals: Family::default(),
+            admissions: Family::default(),
+            known_peers: Family::default(),
+            records_refused: Counter::default(),
             sent: Family::default(),
             sent_bytes: Family::default(),
         };
@@ -101,6 +121,21 @@ impl Metrics {
             "Handshakes refused, by reason and by which side (us, them)",
             metrics.refusals.clone(),
         );
+        registry.register(
+            "admissions",
+            "Observers that dialled this node, by what became of their admission",
+            metrics.admissions.clone(),
+        );
+        registry.register(
+            "known_peers",
+            "Known peers by source; one that several sources told of counts for each",
+            metrics.known_peers.clone(),
+        );
+        registry.register(
+            "refused_peer_records",
+            "Answers of peer exchange that were refused, because a record or the work did not hold",
+            metrics.records_refused.clone(),
+        );
         registry.register("sent_frames", "Frames sent by channel", metrics.sent.clone());
         registry.register("sent_frame_bytes", "Bytes of frames sent by channel", metrics.sent_bytes.clone());
         metrics
@@ -123,6 +158,19 @@ impl Metrics {
     pub(super) fn refused(&self, reason: RefusalReason, by_us: bool) {
         let by = if by_us { "us" } else { "them" };
         self.refusals.get_or_create(&Refusal { reason: reason.code(), by }).inc();
+    }
+
+    /// What became of an admission.
+    pub(super) fn admission(&self, outcome: &'static str) {
+        self.admissions.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// How many peers are known, by source.
+    pub(super) fn known_peers(&self, table: &Table) {
+        for source in Source::ALL {
+            let known = table.iter().filter(|(_, entry)| entry.sources.contains(&source)).count();
+            self.known_peers.get_or_create(&Told { source: source.name() }).set(known as i64);
+        }
     }
 
     pub(super) fn sent(&self, channel: conclave_protocol::node::Channel, bytes: usize) {

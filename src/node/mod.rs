@@ -2,13 +2,16 @@
 //!
 //! - `driver/`: the loop that feeds the logic and carries out its effects, in order, behind the log.
 //! - `network.rs`: the swarm's side of it. `persistence.rs`: the log's and the database's.
+//! - `known_peers_file.rs`: who is known, over a restart. `solver.rs`: proofs of work.
 //! - [`handle`]: how the rest of the process talks to it. `metrics.rs`: what Prometheus is told.
 
 mod driver;
 pub mod handle;
+mod known_peers_file;
 mod metrics;
 mod network;
 mod persistence;
+mod solver;
 
 use crate::{
     api,
@@ -146,14 +149,17 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         validator_key: validator_key.clone(),
         restarted: opened.used,
         version: version.to_owned(),
+        meeting: config.meeting.logic(),
         pool: Default::default(),
         seed,
     };
     let start = Instant::now();
     let clock = driver::clock(start);
     let chain = conclave_ledger::chain::Chain::new(genesis);
-    let empty = logic::Restored { chain, proofs: Default::default(), log: Vec::new() };
-    let restored = std::mem::replace(&mut opened.restored, empty);
+    let (proofs, known_peers) = Default::default();
+    let empty = logic::Restored { chain, proofs, log: Vec::new(), known_peers };
+    let mut restored = std::mem::replace(&mut opened.restored, empty);
+    restored.known_peers = known_peers_file::read(&config.home);
     let node = logic::Node::new(logic_config, restored, clock)
         .map_err(|error| NodeError::Restore { home: config.home.clone(), error })?;
 

@@ -11,11 +11,15 @@ use conclave_protocol::{
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm, identify,
     multiaddr::Protocol as Part,
-    request_response::{self, InboundRequestId, OutboundRequestId},
-    swarm::{ConnectionId, DialError, SwarmEvent, dial_opts::DialOpts},
+    request_response::{self, InboundRequestId, OutboundFailure, OutboundRequestId},
+    swarm::{
+        ConnectionId, DialError, SwarmEvent,
+        dial_opts::{DialOpts, PeerCondition},
+    },
 };
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::IpAddr,
     time::{Duration, Instant},
 };
 
@@ -60,6 +64,8 @@ pub(super) struct Network {
     connection_numbers: BTreeMap<ConnectionId, u64>,
     /// Addresses being dialled, by the connection that may come of it.
     dials: BTreeMap<ConnectionId, String>,
+    /// Peers being dialled, likewise.
+    dials_of_peers: BTreeMap<ConnectionId, Peer>,
     closing: VecDeque<(Instant, ConnectionId)>,
     /// Remote addresses of peers, for people.
     addresses: BTreeMap<PeerId, String>,
@@ -77,6 +83,7 @@ impl Network {
             connections: BTreeMap::new(),
             connection_numbers: BTreeMap::new(),
             dials: BTreeMap::new(),
+            dials_of_peers: BTreeMap::new(),
             closing: VecDeque::new(),
             addresses: BTreeMap::new(),
             next_connection: 0,
@@ -115,6 +122,10 @@ impl Network {
                 closed.into_iter().collect()
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                if let Some(peer) = self.dials_of_peers.remove(&connection_id) {
+                    tracing::debug!(peer = text_of(&peer), %error, "dial failed");
+                    return vec![Input::DialFailed(peer)];
+                }
                 let address = self.dials.remove(&connection_id);
                 if let Some(address) = &address {
                     tracing::debug!(address, %error, "dial failed");
@@ -123,8 +134,12 @@ impl Network {
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 tracing::info!(%address, "listening");
-                Vec::new()
+                vec![self.own_addresses()]
             }
+            SwarmEvent::ExpiredListenAddr { .. }
+            | SwarmEvent::ListenerClosed { .. }
+            | SwarmEvent::ExternalAddrConfirmed { .. }
+            | SwarmEvent::ExternalAddrExpired { .. } => vec![self.own_addresses()],
             SwarmEvent::Behaviour(event) => self.behaviour(event),
             _ => Vec::new(),
         }
@@ -145,7 +160,12 @@ impl Network {
         self.addresses.insert(id, remote.to_string());
         let direction = if is_dialer { Direction::Dialled } else { Direction::Accepted };
         let address = self.dials.remove(&connection_id);
-        vec![Input::Handshake(Command::ConnectionEstablished { peer, connection, direction, address })]
+        self.dials_of_peers.remove(&connection_id);
+        let remote = Input::RemoteAddress { peer, address: remote.to_string() };
+        vec![
+            remote,
+            Input::Handshake(Command::ConnectionEstablished { peer, connection, direction, address }),
+        ]
     }
 
     fn behaviour(&mut self, event: BehaviourEvent) -> Vec<Input> {
@@ -154,6 +174,8 @@ impl Network {
             BehaviourEvent::Transactions(event) => channel_input(Channel::Transactions, event),
             BehaviourEvent::Handshake(event) => self.exchange(Protocol::Handshake, event),
             BehaviourEvent::Sync(event) => self.exchange(Protocol::Sync, event),
+            BehaviourEvent::Admission(event) => self.exchange(Protocol::Admission, event),
+            BehaviourEvent::Peers(event) => self.exchange(Protocol::Peers, event),
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 let is_foreign = self.is_of_another_network(&info.protocols);
                 let peer = peer_of(&peer_id).filter(|_| is_foreign);
@@ -192,7 +214,7 @@ impl Network {
                 let number = self.outbound.remove(&(protocol, request_id));
                 let failed = number.zip(peer_of(&peer));
                 failed.map(|(number, peer)| match (protocol, error) {
-                    (Protocol::Handshake, request_response::OutboundFailure::UnsupportedProtocols) => {
+                    (Protocol::Handshake, OutboundFailure::UnsupportedProtocols) => {
                         Input::Handshake(Command::Unsupported { peer, number })
                     }
                     _ => Input::RequestFailed { peer, protocol, number },
@@ -212,6 +234,7 @@ impl Network {
     pub(super) fn carry_out(&mut self, effect: Effect) -> Vec<Input> {
         match effect {
             Effect::Dial(address) => return self.dial(address),
+            Effect::DialPeer { peer, addresses } => return self.dial_peer(peer, &addresses),
             Effect::CloseConnection { peer, connection, reason, at_once } => {
                 tracing::debug!(peer = text_of(&peer), reason, "closing a connection");
                 if let Some(id) = self.connections.get(&connection).copied() {
@@ -253,6 +276,8 @@ impl Network {
         match protocol {
             Protocol::Handshake => &mut behaviour.handshake,
             Protocol::Sync => &mut behaviour.sync,
+            Protocol::Admission => &mut behaviour.admission,
+            Protocol::Peers => &mut behaviour.peers,
         }
     }
 
@@ -288,6 +313,46 @@ impl Network {
     /// Number of established connections.
     pub(super) fn connections(&self) -> usize {
         self.connections.len()
+    }
+
+    fn dial_peer(&mut self, peer: Peer, addresses: &[String]) -> Vec<Input> {
+        let failed = || vec![Input::DialFailed(peer)];
+        let Some(id) = id_of(&peer) else { return failed() };
+        let addresses: Vec<Multiaddr> = addresses.iter().filter_map(|address| address.parse().ok()).collect();
+        if addresses.is_empty() {
+            return failed();
+        }
+        let condition = PeerCondition::DisconnectedAndNotDialing;
+        let options = DialOpts::peer_id(id).condition(condition).addresses(addresses).build();
+        let connection = options.connection_id();
+        match self.swarm.dial(options) {
+            Ok(()) => drop(self.dials_of_peers.insert(connection, peer)),
+            // It is there already, or on its way: the handshake hears of it.
+            Err(DialError::DialPeerConditionFalse(_)) => {}
+            Err(error) => {
+                tracing::debug!(peer = %id, %error, "cannot dial");
+                return failed();
+            }
+        }
+        Vec::new()
+    }
+
+    /// Where others reach this node: what it listens on, and what others have confirmed. Loopback counts only where
+    /// there is nothing else.
+    fn own_addresses(&self) -> Input {
+        let addresses: BTreeSet<&Multiaddr> =
+            self.swarm.listeners().chain(self.swarm.external_addresses()).collect();
+        let ip = |address: &Multiaddr| match address.iter().next() {
+            Some(Part::Ip4(ip)) => Some(IpAddr::V4(ip)),
+            Some(Part::Ip6(ip)) => Some(IpAddr::V6(ip)),
+            _ => None,
+        };
+        let is_loopback = |address: &Multiaddr| ip(address).is_some_and(|ip| ip.is_loopback());
+        let only_loopback = addresses.iter().all(|address| is_loopback(address));
+        let is_told = |address: &&Multiaddr| {
+            !ip(address).is_some_and(|ip| ip.is_unspecified()) && (only_loopback || !is_loopback(address))
+        };
+        Input::OwnAddresses(addresses.into_iter().filter(is_told).map(Multiaddr::to_vec).collect())
     }
 
     /// When [`Network::close_due`] wants to be called.

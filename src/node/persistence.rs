@@ -119,7 +119,13 @@ pub(super) fn open(home: &Path, genesis: Arc<Genesis>) -> Result<OpenedHome, Nod
         }
     }
     let database = Arc::new(database);
-    Ok(OpenedHome { database, restored: Restored { chain, proofs, log }, used, wal, lock })
+    Ok(OpenedHome {
+        database,
+        restored: Restored { chain, proofs, log, known_peers: Default::default() },
+        used,
+        wal,
+        lock,
+    })
 }
 
 /// The two threads, and what is on its way to them.

@@ -90,10 +90,8 @@ impl Admission {
     fn joined(&mut self, peer: Peer, group: NetworkGroup, dialled: bool, exempt: bool, now: Time) {
         if dialled {
             self.emit(Event::Admitted { peer, outcome: Outcome::Exempt });
-            if let Some((nonce, bits)) = self.prover.dialled(peer, now) {
-                self.solve(peer, nonce, bits, now);
-            }
-            return;
+            let early = self.prover.dialled(peer, now);
+            return early.into_iter().for_each(|request| self.heed(peer, request, now));
         }
         let needs = match exempt {
             true => Needs::Nothing(Outcome::Exempt),
@@ -115,6 +113,15 @@ impl Admission {
         }
     }
 
+    /// Does what a peer wants that this node dialled.
+    fn heed(&mut self, peer: Peer, request: Request, now: Time) {
+        match request {
+            Request::Challenge { nonce, bits } => self.solve(peer, nonce, bits, now),
+            Request::Welcome => self.emit(Event::AdmittedBy { peer }),
+            Request::Solution { .. } => {}
+        }
+    }
+
     fn solve(&mut self, verifier: Peer, nonce: u64, bits: u8, now: Time) {
         let (purpose, network, prover) = (Purpose::Admission, self.config.network, self.config.peer);
         let puzzle = Puzzle { purpose, network, verifier, prover, nonce, bits };
@@ -128,14 +135,10 @@ impl Admission {
                 self.emit(Event::RefusedBy { peer, reason: Refusal::TooHard });
                 Response::Refused(Refusal::TooHard)
             }
-            Request::Challenge { nonce, bits } => {
-                if self.prover.works_for(peer, nonce, bits, now) {
-                    self.solve(peer, nonce, bits, now);
+            Request::Challenge { .. } | Request::Welcome => {
+                if self.prover.has_dialled(peer, request, now) {
+                    self.heed(peer, request, now);
                 }
-                Response::Accepted
-            }
-            Request::Welcome => {
-                self.emit(Event::AdmittedBy { peer });
                 Response::Accepted
             }
             Request::Solution { nonce, solution } => self.check(peer, nonce, solution, now),

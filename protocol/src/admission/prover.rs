@@ -1,6 +1,6 @@
 //! The side that works: for whom, how many at once, and until when.
 
-use super::{event::Event, puzzle::Puzzle};
+use super::{event::Event, message::Request, puzzle::Puzzle};
 use crate::{peer::Peer, time::Time};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -13,13 +13,13 @@ pub const MAX_SOLVING: usize = 2;
 /// Most challenges that wait for their turn.
 pub const MAX_WAITING: usize = 64;
 
-/// Most challenges that are kept because they came before the end of this node's own dial.
+/// Most challenges and welcomes that are kept because they came before the end of this node's own dial.
 pub const MAX_EARLY: usize = 64;
 
 /// How many bits more than its own a node solves for others: each doubles the work.
 pub const MAX_EXTRA_BITS: u8 = 4;
 
-/// How long an early challenge is kept.
+/// How long they are kept.
 const EARLY: Duration = Duration::from_secs(5);
 
 struct Job {
@@ -33,28 +33,28 @@ struct Job {
 pub(super) struct Prover {
     /// Peers that this node dialled: the only ones it works for.
     dialled: BTreeSet<Peer>,
-    early: BTreeMap<Peer, (u64, u8, Time)>,
+    early: BTreeMap<Peer, (Request, Time)>,
     solving: Vec<Job>,
     waiting: VecDeque<Job>,
     tickets: u64,
 }
 
 impl Prover {
-    /// A peer that this node dialled; gives the challenge that came before this was known.
-    pub(super) fn dialled(&mut self, peer: Peer, now: Time) -> Option<(u64, u8)> {
+    /// A peer that this node dialled; gives the challenge or the welcome that came before this was known.
+    pub(super) fn dialled(&mut self, peer: Peer, now: Time) -> Option<Request> {
         self.dialled.insert(peer);
-        let (nonce, bits, until) = self.early.remove(&peer)?;
-        (now < until).then_some((nonce, bits))
+        let (request, until) = self.early.remove(&peer)?;
+        (now < until).then_some(request)
     }
 
-    /// Whether this node works for the peer; if not, the challenge is kept for a moment.
-    pub(super) fn works_for(&mut self, peer: Peer, nonce: u64, bits: u8, now: Time) -> bool {
+    /// Whether this node dialled the peer; if not, what it says is kept for a moment.
+    pub(super) fn has_dialled(&mut self, peer: Peer, request: Request, now: Time) -> bool {
         if self.dialled.contains(&peer) {
             return true;
         }
-        self.early.retain(|_, (_, _, until)| now < *until);
+        self.early.retain(|_, (_, until)| now < *until);
         if self.early.len() < MAX_EARLY {
-            self.early.insert(peer, (nonce, bits, now + EARLY));
+            self.early.insert(peer, (request, now + EARLY));
         }
         false
     }

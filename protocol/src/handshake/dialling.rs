@@ -16,6 +16,8 @@ struct Address {
     address: String,
     peer: Option<Peer>,
     failures: u32,
+    /// Since when its peer takes part.
+    good_since: Option<Time>,
     next: Time,
     dialling: bool,
 }
@@ -31,7 +33,7 @@ impl Dialling {
             return;
         }
         let next = if peer.is_some_and(|peer| peer < config.peer) { now + COURTESY } else { now };
-        self.0.push(Address { address, peer, failures: 0, next, dialling: false });
+        self.0.push(Address { address, peer, failures: 0, good_since: None, next, dialling: false });
     }
 
     /// The dials that are due; `connected` says whom not to dial.
@@ -70,17 +72,21 @@ impl Dialling {
         }
     }
 
-    /// The handshake with `peer` is done, so the address is good.
-    pub(super) fn established(&mut self, peer: &Peer) {
+    /// The handshake with `peer` is done, so the address is good, if it lasts.
+    pub(super) fn established(&mut self, peer: &Peer, now: Time) {
         self.0
             .iter_mut()
             .filter(|known| known.peer.as_ref() == Some(peer))
-            .for_each(|known| known.failures = 0);
+            .for_each(|known| known.good_since = Some(now));
     }
 
-    /// No connection to `peer` is left.
+    /// No connection to `peer` is left. One that did not last, because the peer refuses this node after its handshake,
+    /// counts as a failure like a dial that leads to nothing.
     pub(super) fn lost(&mut self, config: &Config, peer: &Peer, now: Time, random: &mut ChaCha20Rng) {
         for known in self.0.iter_mut().filter(|known| known.peer.as_ref() == Some(peer)) {
+            if known.good_since.take().is_some_and(|since| now.since(since) > config.longest_retry) {
+                known.failures = 0;
+            }
             known.next = now + pause(config, known.failures, random);
             known.failures = known.failures.saturating_add(1);
         }

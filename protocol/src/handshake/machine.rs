@@ -564,7 +564,7 @@ impl Handshake {
             state.role = Some(hello.role);
             direction = state.latest.direction;
         }
-        self.dialling.established(&peer);
+        self.dialling.established(&peer, now);
         let Hello { role, height, version, record, .. } = hello;
         // It was checked when it came.
         let record = record.and_then(|record| PeerRecord::decode(&record.0).ok());

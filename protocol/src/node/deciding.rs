@@ -235,6 +235,7 @@ impl Node {
         let leader = self.chain.leader();
         self.handshake.handle(MachineInput::Command(handshake::Command::Height(tip)), clock.time);
         self.sync_command(sync::Command::Height { height: tip }, clock);
+        self.meet_validators(clock);
         self.send_evidence(clock);
         // Before the height begins: what was just decided must not open it.
         self.update_pending(clock);

@@ -2,8 +2,9 @@
 
 use super::record::LogRecord;
 use crate::{
+    admission::{self, Puzzle},
     handshake::{self, RefusalReason},
-    known_peers::Source,
+    known_peers::{SavedPeers, Source},
     peer::Peer,
     penalty::Severity,
     sync,
@@ -47,6 +48,10 @@ pub enum Protocol {
     Handshake,
     /// Sync.
     Sync,
+    /// Admission.
+    Admission,
+    /// Peer exchange.
+    Peers,
 }
 
 /// What the driver tells the logic.
@@ -111,6 +116,24 @@ pub enum Input {
         /// Which finder.
         source: Source,
     },
+    /// A dial of [`Effect::DialPeer`] failed. (One that succeeds is told to the handshake.)
+    DialFailed(Peer),
+    /// Where a connection leads to or comes from; told before the handshake hears of the connection.
+    RemoteAddress {
+        /// Whose.
+        peer: Peer,
+        /// The multiaddr of the other end.
+        address: String,
+    },
+    /// Where this node can be reached: binary multiaddrs, without `/p2p/…`; all of them, each time one changes.
+    OwnAddresses(Vec<Vec<u8>>),
+    /// The search of [`Effect::Solve`] has found this.
+    Solved {
+        /// Its number.
+        ticket: u64,
+        /// The solution.
+        solution: u64,
+    },
     /// What storage found for [`Effect::Lookup`].
     LookedUp {
         /// The number of the lookup.
@@ -127,6 +150,24 @@ pub enum Effect {
     Append(LogRecord),
     /// Dial an address.
     Dial(String),
+    /// Dial a peer, unless it is connected or being dialled; failure is answered by [`Input::DialFailed`].
+    DialPeer {
+        /// Whom.
+        peer: Peer,
+        /// Its multiaddrs; any that leads to it will do.
+        addresses: Vec<String>,
+    },
+    /// Search for a solution, away from the loop; answered by [`Input::Solved`].
+    Solve {
+        /// Its number.
+        ticket: u64,
+        /// What to solve.
+        puzzle: Puzzle,
+    },
+    /// Give the search with this number up.
+    CancelSolve(u64),
+    /// Write down who is known.
+    SavePeers(SavedPeers),
     /// The node wants to know more peers: ask the trackers and the other finders; answered by [`Input::Found`], as
     /// often as there is something.
     AskTrackers,
@@ -285,6 +326,33 @@ pub enum Notice {
         /// What for.
         reason: String,
     },
+    /// A peer that dialled this node is admitted.
+    Admitted {
+        /// The peer.
+        peer: Peer,
+        /// How.
+        outcome: admission::Outcome,
+    },
+    /// A peer that this node dialled admits it.
+    AdmittedBy(Peer),
+    /// A peer is not admitted, by us or by them.
+    NotAdmitted {
+        /// The peer.
+        peer: Peer,
+        /// Why.
+        reason: admission::Refusal,
+        /// Whether it was this node that refused.
+        by_us: bool,
+    },
+    /// A peer told of others, with records that hold.
+    PeersTold {
+        /// Who.
+        by: Peer,
+        /// Of how many.
+        count: usize,
+    },
+    /// A peer told of others what does not hold.
+    RecordsRefused(Peer),
     /// Nobody answered at an address for so long that it is only tried slowly.
     AddressSilent(String),
     /// The node is behind and catches up.

@@ -2,9 +2,10 @@
 
 use super::{Channel, Clock, Effect, Node, Protocol};
 use crate::{
-    consensus, dissemination, handshake,
+    admission, consensus, dissemination, handshake,
     machine::{Input, Machine},
     peer::Peer,
+    peer_exchange,
     penalty::Penalty,
     sync,
 };
@@ -81,7 +82,18 @@ impl Node {
                     None => self.effects.push_back(Effect::Ignore { number }),
                 }
             }
-            Protocol::Sync if !self.takes_part(&peer) => {
+            // A challenge may overtake the end of the handshake.
+            Protocol::Admission => {
+                let limit = admission::MAX_MESSAGE_BYTES;
+                match self.decode(peer, bytes, limit, "admission", clock) {
+                    Some(request) => {
+                        let message = admission::Message::Request { number, request };
+                        self.meeting.admission.handle(Input::Received(peer, message), clock.time);
+                    }
+                    None => self.effects.push_back(Effect::Ignore { number }),
+                }
+            }
+            Protocol::Sync | Protocol::Peers if !self.takes_part(&peer) => {
                 self.effects.push_back(Effect::Ignore { number });
                 self.penalize(peer, Penalty::serious("a request before its handshake was done"), clock);
             }
@@ -92,6 +104,16 @@ impl Node {
                 }
                 None => self.effects.push_back(Effect::Ignore { number }),
             },
+            Protocol::Peers => {
+                let limit = peer_exchange::MAX_REQUEST_BYTES;
+                match self.decode(peer, bytes, limit, "peers", clock) {
+                    Some(request) => {
+                        let message = peer_exchange::Message::Request { number, request };
+                        self.meeting.exchange.handle(Input::Received(peer, message), clock.time);
+                    }
+                    None => self.effects.push_back(Effect::Ignore { number }),
+                }
+            }
         }
     }
 
@@ -118,6 +140,23 @@ impl Node {
                 }
                 None => self.request_failed(peer, protocol, number, clock),
             },
+            Protocol::Admission => {
+                let limit = admission::MAX_MESSAGE_BYTES;
+                if let Some(response) = self.decode(peer, bytes, limit, "admission", clock) {
+                    let message = admission::Message::Response { number, response };
+                    self.meeting.admission.handle(Input::Received(peer, message), clock.time);
+                }
+            }
+            Protocol::Peers => {
+                let limit = peer_exchange::MAX_RESPONSE_BYTES;
+                match self.decode(peer, bytes, limit, "peers", clock) {
+                    Some(response) => {
+                        let message = peer_exchange::Message::Response { number, response };
+                        self.meeting.exchange.handle(Input::Received(peer, message), clock.time);
+                    }
+                    None => self.request_failed(peer, protocol, number, clock),
+                }
+            }
         }
     }
 
@@ -128,6 +167,14 @@ impl Node {
                 self.handshake.handle(Input::Command(command), clock.time);
             }
             Protocol::Sync => self.sync_command(sync::Command::RequestFailed { peer, number }, clock),
+            Protocol::Admission => {
+                let command = admission::Command::RequestFailed { peer, number };
+                self.meeting.admission.handle(Input::Command(command), clock.time);
+            }
+            Protocol::Peers => {
+                let command = peer_exchange::Command::RequestFailed { peer, number };
+                self.meeting.exchange.handle(Input::Command(command), clock.time);
+            }
         }
     }
 

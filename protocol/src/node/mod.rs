@@ -15,13 +15,13 @@
 //! - `peers.rs`: what the handshake opens for the other machines.
 //! - `deciding.rs`: what consensus hands to the chain. `transactions.rs`: dissemination and the pool.
 //! - `following.rs`: sync and the chain. `duties.rs`: transactions that a validator sends of its own accord.
-//! - `meeting.rs`: what the finders find.
+//! - `meeting.rs`: whom to meet, and what that costs.
 
 mod deciding;
 mod duties;
 mod following;
 pub mod io;
-mod meeting;
+pub mod meeting;
 mod messages;
 mod peers;
 pub mod record;
@@ -34,7 +34,7 @@ use crate::{
     consensus::{self, Consensus},
     dissemination::{self, Dissemination},
     handshake::{self, Handshake},
-    known_peers::Source,
+    known_peers::{self, KnownPeers, SavedPeers},
     machine::{Input as MachineInput, Machine},
     peer::Peer,
     penalty::Scores,
@@ -51,6 +51,7 @@ use conclave_ledger::{
     proof::Proof,
     signed::{Height, Value},
 };
+use meeting::Meeting;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -72,6 +73,8 @@ pub struct Config {
     pub restarted: bool,
     /// What peers are told of the program.
     pub version: String,
+    /// How it meets strangers.
+    pub meeting: meeting::Config,
     /// Bounds of the pool.
     pub pool: PoolLimits,
     /// Seed of jitter and challenges; never twice the same.
@@ -86,6 +89,8 @@ pub struct Restored {
     pub proofs: BTreeMap<Height, Proof>,
     /// Records of the log, in order.
     pub log: Vec<LogRecord>,
+    /// Who was known.
+    pub known_peers: SavedPeers,
 }
 
 /// Why a node cannot start from what it has on disk.
@@ -111,13 +116,12 @@ pub struct Node {
     pool: Pool,
     scores: Scores,
     handshake: Handshake,
+    meeting: Meeting,
     consensus: Option<Consensus>,
     dissemination: Dissemination,
     sync: Sync,
     /// Peers whose handshake is done, with what they proved.
     peers: BTreeMap<Peer, handshake::Role>,
-    /// Peers that were found, and by which finders.
-    found: BTreeMap<Peer, BTreeSet<Source>>,
     /// Channels that have opened since the handshake.
     opened: BTreeSet<(Peer, Channel)>,
     /// Proofs of the heights since the last block, and of the last block.
@@ -165,6 +169,7 @@ impl Node {
         let is_validator = consensus.is_some();
         let mut node = Self {
             handshake: Handshake::new(peers::handshake_config(&config, &restored.chain)),
+            meeting: Meeting::new(&config, &restored.chain, clock.time),
             consensus,
             dissemination: Dissemination::new(dissemination::Config::for_delta(delta)),
             sync: Sync::new(sync::Config::for_delta(delta, !is_validator)),
@@ -173,7 +178,6 @@ impl Node {
             chain: restored.chain,
             scores: Scores::default(),
             peers: BTreeMap::new(),
-            found: BTreeMap::new(),
             opened: BTreeSet::new(),
             proofs: restored.proofs,
             executions: BTreeMap::new(),
@@ -189,7 +193,7 @@ impl Node {
         };
         let blocks = node.replay(restored.log)?;
         node.begin(clock);
-        node.ask_for_peers();
+        node.meeting.known.restore(restored.known_peers, clock.time);
         for block in blocks {
             node.remember(block.clone());
             node.logged.insert(block.hash());
@@ -203,6 +207,7 @@ impl Node {
     pub fn handle(&mut self, input: Input, clock: Clock) {
         match input {
             Input::Handshake(command) => {
+                self.overhear(&command, clock);
                 self.handshake.handle(MachineInput::Command(command), clock.time);
             }
             Input::ChannelOpened(peer, channel) => self.channel_opened(peer, channel, clock),
@@ -220,7 +225,15 @@ impl Node {
                 self.request_failed(peer, protocol, number, clock)
             }
             Input::Submit { ticket, transactions } => self.submit(ticket, transactions, clock),
-            Input::Found { peer, addresses, source } => self.found(peer, addresses, source, clock),
+            Input::Found { peer, addresses, source } => {
+                self.known_command(known_peers::Command::Found { peer, addresses, source }, clock);
+            }
+            Input::DialFailed(peer) => {
+                self.known_command(known_peers::Command::DialFailed { peer }, clock);
+            }
+            Input::RemoteAddress { peer, address } => self.remote_address(peer, &address),
+            Input::OwnAddresses(addresses) => self.own_addresses(addresses, clock),
+            Input::Solved { ticket, solution } => self.solved(ticket, solution, clock),
             Input::LookedUp { token, response } => {
                 self.sync.handle(MachineInput::Command(sync::Command::Found { token, response }), clock.time);
             }
@@ -231,6 +244,7 @@ impl Node {
     /// Does what is due.
     pub fn handle_timeout(&mut self, clock: Clock) {
         self.handshake.handle_timeout(clock.time);
+        self.meeting.handle_timeout(clock.time);
         self.dissemination.handle_timeout(clock.time);
         self.sync.handle_timeout(clock.time);
         if let Some(consensus) = &mut self.consensus {
@@ -244,6 +258,7 @@ impl Node {
         let consensus = self.consensus.as_ref().and_then(Machine::poll_timeout);
         let others = [
             self.handshake.poll_timeout(),
+            self.meeting.poll_timeout(),
             self.dissemination.poll_timeout(),
             self.sync.poll_timeout(),
             consensus,
@@ -276,14 +291,20 @@ impl Node {
         &self.peers
     }
 
+    /// Who is known, and who of them is connected.
+    pub fn known_peers(&self) -> &KnownPeers {
+        &self.meeting.known
+    }
+
     /// Drains every machine until none has an output left.
     fn settle(&mut self, clock: Clock) {
         loop {
             let handshake = self.drain_handshake(clock);
+            let meeting = self.drain_meeting(clock);
             let consensus = self.drain_consensus(clock);
             let dissemination = self.drain_dissemination(clock);
             let sync = self.drain_sync(clock);
-            if !(handshake || consensus || dissemination || sync) {
+            if !(handshake || meeting || consensus || dissemination || sync) {
                 break;
             }
         }

@@ -3,7 +3,8 @@
 use super::{Channel, Clock, Config, Effect, Node, Notice, Protocol};
 use crate::{
     consensus,
-    handshake::{self, Event, Message, RefusedBy, Role},
+    handshake::{self, Event, Message, RefusalReason, RefusedBy, Role},
+    known_peers,
     machine::{Input, Machine, Output},
     peer::Peer,
     penalty::{KEPT_OUT_FOR, Penalty},
@@ -24,7 +25,7 @@ pub(super) fn handshake_config(config: &Config, chain: &Chain) -> handshake::Con
         key,
         version: config.version.clone(),
         response_timeout: Duration::from_secs(2),
-        max_attempts: 10,
+        max_attempts: config.meeting.max_attempts,
         first_retry: Duration::from_millis(100),
         longest_retry: Duration::from_secs(2),
         slow_retry: Duration::from_secs(10),
@@ -59,7 +60,7 @@ impl Node {
             Event::CloseConnection { peer, connection, reason, at_once } => {
                 self.effects.push_back(Effect::CloseConnection { peer, connection, reason, at_once });
             }
-            Event::Established { peer, role, height, version, .. } => {
+            Event::Established { peer, role, direction, record, height, version } => {
                 self.peers.insert(peer, role);
                 self.effects.push_back(Effect::OpenChannels(peer));
                 let follows = role.validator().is_none();
@@ -69,11 +70,16 @@ impl Node {
                 self.dissemination.handle(Input::Connected(peer), clock.time);
                 let validator = role.validator();
                 self.tell(Notice::PeerConnected { peer, validator, height, version });
+                self.meet(peer, role, direction, record, clock);
             }
             Event::Lost { peer } => self.lost(peer, clock),
             Event::Refused { peer, reason, by } => {
                 let by_us = by == RefusedBy::Us;
-                self.tell(Notice::PeerRefused { peer, reason, by_us });
+                let for_want_of_room = matches!(reason, RefusalReason::Full | RefusalReason::NotNeeded);
+                self.known_command(known_peers::Command::Refused { peer, for_want_of_room }, clock);
+                if reason != RefusalReason::NotNeeded {
+                    self.tell(Notice::PeerRefused { peer, reason, by_us });
+                }
             }
             Event::GaveUp { address } => self.tell(Notice::AddressSilent(address)),
             Event::Left => self.tell(Notice::Left),
@@ -83,6 +89,7 @@ impl Node {
     fn lost(&mut self, peer: Peer, clock: Clock) {
         if self.peers.remove(&peer).is_some() {
             self.effects.push_back(Effect::CloseChannels(peer));
+            self.part(peer, clock);
             self.sync.handle(Input::Disconnected(peer), clock.time);
             self.channel_closed(peer, Channel::Consensus, clock);
             self.channel_closed(peer, Channel::Transactions, clock);
@@ -139,6 +146,8 @@ impl Node {
             let until = clock.time + KEPT_OUT_FOR;
             let command = handshake::Command::KeepOut { peer, until };
             self.handshake.handle(Input::Command(command), clock.time);
+            self.meeting.admission.forget(&peer);
+            self.known_command(known_peers::Command::KeptOut { peer, until }, clock);
         }
     }
 }

@@ -5,6 +5,7 @@ pub(super) mod events;
 pub(super) mod governance;
 pub(super) mod node;
 pub(super) mod operations;
+pub(super) mod peers;
 pub(super) mod polls;
 pub(super) mod transactions;
 

@@ -1,4 +1,4 @@
-//! The node itself: where it stands, whom it is connected to, who decides.
+//! The node itself: where it stands, who decides.
 
 use super::Answer;
 use crate::{
@@ -7,9 +7,9 @@ use crate::{
         extract::ApiPath,
         lookup::Names,
         problem::Problem,
-        types::{GenesisInfo, Peer, Peers, PoolStatus, Sender, Status, ValidatorInfo, Validators, schema},
+        types::{GenesisInfo, PoolStatus, Sender, Status, ValidatorInfo, Validators, schema},
     },
-    node::handle::{NodeView, PeerInfo},
+    node::handle::NodeView,
 };
 use axum::{Json, extract::State};
 use conclave_ledger::{
@@ -98,24 +98,6 @@ fn counts_itself(view: &NodeView<'_>) -> bool {
     view.status.validator.is_some_and(|key| {
         view.chain.validators().members.iter().any(|member| member.validator.key == key && !member.suspended)
     })
-}
-
-/// The connected peers.
-#[utoipa::path(get, path = "/v1/peers", tag = "node", responses(
-    (status = 200, body = Peers),
-    (status = "default", body = Problem, content_type = "application/problem+json"),
-))]
-pub(in crate::api) async fn peers(State(app): State<Arc<App>>) -> Answer<Peers> {
-    let peers = app.handle.read(|view| view.peers.iter().cloned().map(Peer::from).collect()).await?;
-    Ok(Json(Peers { peers }))
-}
-
-impl From<PeerInfo> for Peer {
-    fn from(peer: PeerInfo) -> Self {
-        let PeerInfo { peer_id, validator, name, height, version, address } = peer;
-        let validator = validator.map(|key| crate::api::types::NamedKey { name, key });
-        Self { peer_id, validator, height, version, address }
-    }
 }
 
 /// The validators of the next height.

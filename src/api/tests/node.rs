@@ -27,7 +27,14 @@ use conclave_ledger::{
     transaction::{self, Transaction},
     validators::{FaultBound, Validator},
 };
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use conclave_protocol::{
+    known_peers::{self, KnownPeers, Source},
+    machine::{Input, Machine},
+    peer::Peer,
+    peer_record::peer_of_key,
+    time::Time,
+};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -52,6 +59,28 @@ pub(super) enum Control {
     Peers(Vec<PeerInfo>),
     /// Drop everything that waits, for this reason.
     Drop(String),
+}
+
+/// The peer whom the node knows, from a tracker.
+pub(super) fn known_peer() -> Peer {
+    peer_of_key(&SecretKey::from_seed([9; 32]).public())
+}
+
+fn known_peers() -> KnownPeers {
+    let config = known_peers::Config {
+        peer: peer_of_key(&validator().public()),
+        target_connections: 8,
+        max_observers: 8,
+        refresh_interval: Duration::from_secs(600),
+        max_attempts: 10,
+        max_known_peers: 16,
+        seed: [0; 32],
+    };
+    let mut known = KnownPeers::new(config, Time(0));
+    let addresses = vec!["/ip4/192.0.2.9/tcp/7700".into()];
+    let command = known_peers::Command::Found { peer: known_peer(), addresses, source: Source::Tracker };
+    known.handle(Input::Command(command), Time(0));
+    known
 }
 
 /// The key of the validator.
@@ -97,6 +126,7 @@ struct FakeNode {
     chain: Chain,
     pool: Pool,
     peers: Vec<PeerInfo>,
+    known_peers: KnownPeers,
     status: NodeStatus,
     recent: BTreeMap<Height, RecentHeight>,
     proofs: BTreeMap<Height, Proof>,
@@ -130,6 +160,7 @@ impl FakeNode {
                 chain: &self.chain,
                 pool: &self.pool,
                 peers: &self.peers,
+                known_peers: &self.known_peers,
                 status: &self.status,
                 recent: &self.recent,
             }),
@@ -313,6 +344,7 @@ pub(super) fn node(limits: PoolLimits) -> (Handle, Controls, tempfile::TempDir) 
         chain: Chain::new(Arc::new(genesis())),
         pool: Pool::new(limits),
         peers: vec![],
+        known_peers: known_peers(),
         status: NodeStatus {
             peer_id: "12D3KooWTest".into(),
             listen: vec!["/ip4/127.0.0.1/tcp/1/p2p/12D3KooWTest".into()],

@@ -2,7 +2,7 @@
 
 use super::{
     super::types::{PollPhase, RecordKind, TransactionStatus},
-    node::{Control, TestNode, genesis, no_such, record, sender, signed, validator},
+    node::{Control, TestNode, genesis, known_peer, no_such, record, sender, signed, validator},
 };
 use crate::{
     api::types::InclusionError,
@@ -21,6 +21,7 @@ use conclave_ledger::{
     tally::{Choice, Method, Tally},
     validators::{FaultBound, Validator, ValidatorSet},
 };
+use conclave_protocol::peer_record::multiaddr;
 
 fn peer(number: u8) -> PeerInfo {
     PeerInfo {
@@ -54,6 +55,12 @@ async fn status_validators_peers_and_genesis() {
     assert!(alice.leader && alice.connected && !alice.suspended && !alice.absent);
     node.control(Control::Skip).await;
     assert!(node.client.validators().await.unwrap().validators[0].absent);
+
+    let known = node.client.known_peers().await.unwrap().peers;
+    let [known] = known.as_slice() else { panic!("one known peer") };
+    assert_eq!(known.peer_id, multiaddr::base58(known_peer().as_bytes()));
+    assert_eq!((known.sources[0].as_str(), known.group.as_str()), ("tracker", "192.0.0.0/16"));
+    assert!(!known.connected && !known.met && known.validator.is_none());
 
     let peers = node.client.peers().await.unwrap().peers;
     assert_eq!(peers[0].peer_id, "12D3KooW7");

@@ -5,10 +5,12 @@
 
 mod event;
 mod inclusion;
+mod known;
 pub mod schema;
 
 pub use event::Event;
 pub use inclusion::{InclusionError, InclusionPath, TransactionProof};
+pub use known::{KnownPeer, KnownPeers};
 
 use super::problem::Problem;
 use conclave_ledger::{
@@ -108,6 +110,10 @@ pub struct Peer {
     pub version: String,
     /// Address of the connection.
     pub address: String,
+    /// From where it is known, as in [`KnownPeer`]; nothing for an observer that is not admitted yet, and
+    /// in events.
+    #[serde(default)]
+    pub sources: Vec<String>,
 }
 
 /// The connected peers.

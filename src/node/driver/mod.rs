@@ -11,9 +11,11 @@ mod requests;
 use super::{
     NodeError,
     handle::{Handle, NodeEvent, NodeStatus, Outcome, PeerInfo, Request},
+    known_peers_file,
     metrics::Metrics,
     network::{self, Network},
     persistence::{DiskEvent, Persistence},
+    solver::Solver,
 };
 use crate::{
     config::NodeConfig,
@@ -22,6 +24,7 @@ use crate::{
 use conclave_ledger::{hash::TransactionId, pool::PoolError};
 use conclave_protocol::{
     handshake::Command,
+    known_peers::SavedPeers,
     node::{Clock, Effect, Input, Node},
     time::Time,
 };
@@ -29,11 +32,13 @@ use futures::StreamExt;
 use libp2p::Multiaddr;
 use std::{
     collections::{BTreeMap, VecDeque},
+    path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
+    task::JoinHandle,
 };
 
 /// Requests that are taken at once before the swarm has its turn again.
@@ -60,6 +65,10 @@ pub(super) struct Driver {
     handle: Handle,
     start: Instant,
     peers: Vec<Multiaddr>,
+    home: PathBuf,
+    solver: Solver,
+    /// The last writing of the known peers.
+    saving: Option<JoinHandle<()>>,
     status: NodeStatus,
     connected: Vec<PeerInfo>,
     /// Effects and the sequence of the log that they wait for.
@@ -83,6 +92,7 @@ impl Driver {
         start: Instant,
         config: &NodeConfig,
     ) -> Self {
+        let found = mpsc::unbounded_channel();
         let status = NodeStatus {
             peer_id: network.swarm.local_peer_id().to_base58(),
             validator: node.validator(),
@@ -96,13 +106,16 @@ impl Driver {
             handle,
             start,
             peers: config.peers.clone(),
+            home: config.home.clone(),
+            solver: Solver::new(found.0.clone()),
+            saving: None,
             status,
             connected: Vec::new(),
             held: VecDeque::new(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
             waiting: BTreeMap::new(),
-            found: mpsc::unbounded_channel(),
+            found,
             failed: None,
             leaving_until: None,
             has_left: false,
@@ -152,6 +165,7 @@ impl Driver {
             }
             self.carry_out();
         }
+        self.save_at_last().await;
         self.persistence.close();
         tracing::info!(height = self.node.chain().tip().height, "the node has stopped");
         self.failed.map_or(Ok(()), Err)
@@ -273,10 +287,33 @@ impl Driver {
                 tracing::error!(height, "going back: a certificate contradicts what was decided without one");
                 self.publish(NodeEvent::RolledBack { height });
             }
+            Effect::Solve { ticket, puzzle } => self.solver.solve(ticket, puzzle),
+            Effect::CancelSolve(ticket) => self.solver.cancel(ticket),
+            Effect::SavePeers(saved) => {
+                self.metrics.known_peers(self.node.known_peers().table());
+                self.save_peers(saved);
+            }
             Effect::Tell(notice) => self.notice(notice),
             Effect::Append(_) => {}
             effect => self.send_to_network(effect),
         }
+    }
+
+    /// Writes down who is known, away from the loop.
+    fn save_peers(&mut self, saved: SavedPeers) {
+        if self.saving.as_ref().is_none_or(JoinHandle::is_finished) {
+            let home = self.home.clone();
+            self.saving = Some(tokio::task::spawn_blocking(move || write_peers(&home, &saved)));
+        }
+    }
+
+    /// Writes down who is known when the node stops.
+    async fn save_at_last(&mut self) {
+        if let Some(saving) = self.saving.take() {
+            // Whatever became of it: now comes what is newer.
+            let _ = saving.await;
+        }
+        write_peers(&self.home, &self.node.known_peers().saved());
     }
 
     fn send_to_network(&mut self, effect: Effect) {
@@ -294,5 +331,12 @@ impl Driver {
     fn publish(&self, event: NodeEvent) {
         // Nobody may be listening.
         let _ = self.handle.events.send(event);
+    }
+}
+
+/// The file is a help for the next start; without it the node starts from its configuration.
+fn write_peers(home: &Path, saved: &SavedPeers) {
+    if let Err(error) = known_peers_file::write(home, saved) {
+        tracing::warn!(home = %home.display(), %error, "the known peers cannot be written down");
     }
 }

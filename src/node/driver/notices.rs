@@ -5,7 +5,7 @@ use crate::node::{
     handle::{NodeEvent, PeerInfo},
     network,
 };
-use conclave_protocol::node::Notice;
+use conclave_protocol::{admission::Outcome, node::Notice};
 
 impl Driver {
     pub(super) fn notice(&mut self, notice: Notice) {
@@ -62,6 +62,34 @@ impl Driver {
                 self.metrics.penalized(severity);
                 tracing::warn!(peer = peer_id, reason, "a peer is blamed");
                 self.publish(NodeEvent::PeerPenalized { peer_id, reason });
+            }
+            Notice::Admitted { peer, outcome } => {
+                let outcome = match outcome {
+                    Outcome::Worked => "worked",
+                    Outcome::Remembered => "remembered",
+                    Outcome::Exempt => "exempt",
+                };
+                self.metrics.admission(outcome);
+                tracing::debug!(peer = network::text_of(&peer), outcome, "a peer is admitted");
+            }
+            Notice::AdmittedBy(peer) => {
+                tracing::debug!(peer = network::text_of(&peer), "admitted by a peer");
+            }
+            Notice::NotAdmitted { peer, reason, by_us } => {
+                let peer = network::text_of(&peer);
+                if by_us {
+                    self.metrics.admission(reason.name());
+                    tracing::warn!(peer, %reason, "a peer is not admitted");
+                } else {
+                    tracing::warn!(peer, %reason, "not admitted by a peer");
+                }
+            }
+            Notice::PeersTold { by, count } => {
+                tracing::debug!(peer = network::text_of(&by), count, "a peer told of others");
+            }
+            Notice::RecordsRefused(peer) => {
+                self.metrics.records_refused.inc();
+                tracing::warn!(peer = network::text_of(&peer), "a peer told of others what does not hold");
             }
             Notice::AddressSilent(address) => {
                 tracing::warn!(address, "nobody answers there; it is tried slowly from now on");

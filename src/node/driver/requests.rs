@@ -20,6 +20,7 @@ impl Driver {
                     pool: self.node.pool(),
                     peers: &self.connected,
                     status: &self.status,
+                    known_peers: self.node.known_peers(),
                     recent: &self.persistence.recent,
                 });
             }
