@@ -4,7 +4,7 @@
 //!
 //! - [`channel`]: a long-lived ordered substream each way; consensus and transactions travel on it.
 //! - [`exchange`]: bounded requests and responses; handshake and sync travel on it.
-//! - [`rendezvous`]: what is asked of trackers.
+//! - [`rendezvous`]: what is asked of trackers. [`tracker`]: what a tracker answers.
 //! - [`behaviour`]: the composition. [`swarm`]: the transports around it.
 //! - [`public_swarm`]: what is spoken with other people's libp2p swarms.
 
@@ -14,6 +14,7 @@ pub mod exchange;
 pub mod public_swarm;
 pub mod rendezvous;
 pub mod swarm;
+pub mod tracker;
 
 pub use behaviour::{Behaviour, BehaviourEvent, Config};
 pub use swarm::{SwarmError, build_swarm};

@@ -23,6 +23,7 @@ mod sending;
 mod session;
 mod status;
 mod swarm;
+mod tracker;
 mod tx;
 mod up;
 
@@ -55,6 +56,7 @@ enum Command {
     Key(key::Key),
     Genesis(genesis::Genesis),
     Run(Box<run::Run>),
+    Tracker(tracker::Tracker),
     Status(status::ShowStatus),
     Peers(status::ShowPeers),
     Validators(status::ShowValidators),
@@ -107,6 +109,7 @@ async fn dispatch(command: Command, session: &Session) -> Outcome {
         Command::Key(command) => command.run(session),
         Command::Genesis(command) => command.run(session),
         Command::Run(command) => command.run(session).await,
+        Command::Tracker(command) => command.run(session).await,
         Command::Status(command) => command.run(session).await,
         Command::Peers(command) => command.run(session).await,
         Command::Validators(command) => command.run(session).await,

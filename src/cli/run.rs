@@ -115,7 +115,7 @@ impl Run {
 }
 
 /// Asks this process to stop, as a supervisor would, once nobody holds the other end of standard input any more.
-fn stop_at_end_of_input() {
+pub(crate) fn stop_at_end_of_input() {
     let mut input = std::io::stdin().lock();
     let mut buffer = [0; 64];
     while matches!(input.read(&mut buffer), Ok(1..)) {}

@@ -55,7 +55,7 @@ impl request_response::Codec for Codec {
 }
 
 /// Reads a frame of at most `limit` bytes; `None` if the substream ends before one begins.
-pub(super) async fn read_frame(
+pub(crate) async fn read_frame(
     stream: &mut (impl AsyncRead + Unpin),
     limit: usize,
 ) -> io::Result<Option<Vec<u8>>> {
@@ -80,7 +80,7 @@ pub(super) async fn read_frame(
 }
 
 /// Writes a frame; the substream stays open for the answer.
-pub(super) async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+pub(crate) async fn write_frame(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
     let mut frame = Vec::with_capacity(bytes.len() + MAX_LENGTH_BYTES);
     let mut length = bytes.len();
     while length >= 0x80 {

@@ -18,11 +18,11 @@
 //! - `wire.rs`: the messages. `codec.rs`: how they are framed. [`record`]: signed records. `client.rs`: the behaviour.
 
 mod client;
-mod codec;
+pub(crate) mod codec;
 pub mod record;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(crate) mod wire;
 
 pub use client::{Asked, Behaviour, Busy, Event, Since};
 pub use record::{Record, SignedRecord};

@@ -1,6 +1,7 @@
 //! The messages of the protocol: protobuf on the wire, and the valid types that are made of it.
 
 use super::record::{Record, SignedRecord};
+use crate::tracker::{Answer, RefusalReason};
 use prost::Message;
 use std::{collections::BTreeMap, io};
 
@@ -29,6 +30,11 @@ pub struct Namespace(String);
 pub struct NamespaceError(pub usize);
 
 impl Namespace {
+    /// Before every other: no namespace, but where those of somebody begin.
+    pub(crate) fn lowest() -> Self {
+        Self(String::new())
+    }
+
     /// The namespace with this name.
     ///
     /// # Errors
@@ -77,6 +83,34 @@ pub enum Request {
     },
 }
 
+/// What a tracker is asked; `None` for a name or record that is missing or cannot be one.
+#[derive(Clone, Debug)]
+pub enum Incoming {
+    /// To be registered.
+    Register {
+        /// Under which name.
+        namespace: Option<Namespace>,
+        /// A signed record, not yet read.
+        record: Option<Vec<u8>>,
+        /// For how many seconds.
+        ttl: Option<u64>,
+    },
+    /// To be forgotten.
+    Unregister {
+        /// Under which name.
+        namespace: Option<Namespace>,
+    },
+    /// Who is registered.
+    Discover {
+        /// Under which name.
+        namespace: Option<Namespace>,
+        /// How many are wanted at most.
+        limit: Option<u64>,
+        /// What came with the last answer.
+        cookie: Option<Vec<u8>>,
+    },
+}
+
 /// What a tracker answers, checked as far as one message can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Response {
@@ -108,7 +142,13 @@ mod kind {
     pub(super) const DISCOVER_RESPONSE: i32 = 4;
 }
 
-const STATUS_OK: i32 = 0;
+mod status {
+    pub(super) const OK: i32 = 0;
+    pub(super) const INVALID_NAMESPACE: i32 = 100;
+    pub(super) const INVALID_RECORD: i32 = 101;
+    pub(super) const NOT_AUTHORIZED: i32 = 200;
+    pub(super) const UNAVAILABLE: i32 = 400;
+}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Frame {
@@ -218,24 +258,86 @@ pub(super) fn decode(bytes: &[u8]) -> io::Result<Response> {
     }
 }
 
-fn refusal(status: Option<i32>, text: Option<String>) -> Option<Response> {
-    let status = status.unwrap_or(STATUS_OK);
-    let name = match status {
-        STATUS_OK => return None,
-        100 => "invalid namespace",
-        101 => "invalid signed peer record",
+fn refusal(code: Option<i32>, text: Option<String>) -> Option<Response> {
+    let code = code.unwrap_or(status::OK);
+    let name = match code {
+        status::OK => return None,
+        status::INVALID_NAMESPACE => "invalid namespace",
+        status::INVALID_RECORD => "invalid signed peer record",
         102 => "invalid time to live",
         103 => "invalid cookie",
-        200 => "not authorized",
+        status::NOT_AUTHORIZED => "not authorized",
         300 => "internal error",
-        400 => "unavailable",
+        status::UNAVAILABLE => "unavailable",
         _ => "unknown status",
     };
     let said: String =
         text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(MAX_TEXT_BYTES / 4).collect();
-    let text =
-        if said.is_empty() { format!("{name} ({status})") } else { format!("{name} ({status}): {said}") };
+    let text = if said.is_empty() { format!("{name} ({code})") } else { format!("{name} ({code}): {said}") };
     Some(Response::Refused(text))
+}
+
+/// Reads a request from the bytes of its message.
+pub(crate) fn decode_request(bytes: &[u8]) -> io::Result<Incoming> {
+    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let frame = Frame::decode(bytes).map_err(|error| wrong(&error.to_string()))?;
+    let named = |name: Option<String>| name.and_then(|name| Namespace::new(name).ok());
+    match (frame.kind, frame.register, frame.unregister, frame.discover) {
+        (Some(kind::REGISTER), Some(asked), _, _) => {
+            Ok(Incoming::Register { namespace: named(asked.namespace), record: asked.record, ttl: asked.ttl })
+        }
+        (Some(kind::UNREGISTER), _, Some(asked), _) => {
+            Ok(Incoming::Unregister { namespace: named(asked.namespace) })
+        }
+        (Some(kind::DISCOVER), _, _, Some(asked)) => Ok(Incoming::Discover {
+            namespace: named(asked.namespace),
+            limit: asked.limit,
+            cookie: asked.cookie,
+        }),
+        _ => Err(wrong("it is no request of the rendezvous protocol")),
+    }
+}
+
+/// The message of a tracker's answer.
+pub(crate) fn encode_answer(answer: Answer) -> Vec<u8> {
+    let registered = |status, text, ttl| Frame {
+        kind: Some(kind::REGISTER_RESPONSE),
+        registered: Some(Registered { status: Some(status), text, ttl }),
+        ..Frame::default()
+    };
+    let discovered = |registrations, cookie, status, text| Frame {
+        kind: Some(kind::DISCOVER_RESPONSE),
+        discovered: Some(Discovered { registrations, cookie, status: Some(status), text }),
+        ..Frame::default()
+    };
+    let frame = match answer {
+        Answer::Registered { ttl_seconds } => registered(status::OK, None, Some(ttl_seconds)),
+        Answer::NotRegistered(reason) => registered(status_of(reason), Some(reason.to_string()), None),
+        Answer::Discovered { namespace, records, cookie } => {
+            let registration = |(record, ttl)| Registration {
+                namespace: Some(namespace.clone()),
+                record: Some(record),
+                ttl: Some(ttl),
+            };
+            discovered(records.into_iter().map(registration).collect(), Some(cookie), status::OK, None)
+        }
+        Answer::NotDiscovered(reason) => {
+            discovered(Vec::new(), None, status_of(reason), Some(reason.to_string()))
+        }
+    };
+    frame.encode_to_vec()
+}
+
+fn status_of(reason: RefusalReason) -> i32 {
+    match reason {
+        RefusalReason::InvalidNamespace => status::INVALID_NAMESPACE,
+        RefusalReason::NotSigned => status::INVALID_RECORD,
+        RefusalReason::NotAuthorized => status::NOT_AUTHORIZED,
+        RefusalReason::PeerFull
+        | RefusalReason::BlockFull
+        | RefusalReason::TrackerFull
+        | RefusalReason::TooOften => status::UNAVAILABLE,
+    }
 }
 
 /// The newest record of each peer and namespace, up to [`MAX_RECORDS`].
