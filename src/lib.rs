@@ -3,7 +3,7 @@
 //! - [`node`]: the running node. [`storage`]: its disks. [`config`], [`keys`], [`genesis_file`]: its files.
 //! - [`api`]: HTTP for local programs. [`client`]: the other end of it.
 //! - [`archive`]: exports, and their verification without a node. [`preflib`]: elections from PrefLib.
-//! - [`tracker`]: the program as a tracker and nothing else.
+//! - [`tracker`]: the program as a tracker and nothing else. [`trackers`]: when a node asks which tracker.
 //! - [`cli`]: the command line.
 
 pub mod api;
@@ -17,3 +17,4 @@ pub mod node;
 pub mod preflib;
 pub mod storage;
 pub mod tracker;
+pub mod trackers;

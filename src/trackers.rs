@@ -276,7 +276,10 @@ mod tests {
         assert_eq!(trackers.next(true), Some(now + Duration::from_secs(40)));
         trackers.disconnected(&peer);
         let later = now + Duration::from_secs(40);
-        assert!(matches!(trackers.due(later, true)[..], [Action::Dial(0, _)]), "only when there is something");
+        assert!(
+            matches!(trackers.due(later, true)[..], [Action::Dial(0, _)]),
+            "only when there is something"
+        );
         trackers.connected(0, peer);
         assert_eq!(trackers.due(later, true), [Action::Register(0, peer)]);
         trackers.registered(0, Duration::from_secs(120), later);

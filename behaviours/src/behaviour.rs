@@ -1,6 +1,6 @@
 //! The one behaviour that a node runs: every protocol it speaks, composed in one place.
 
-use crate::{channel, exchange};
+use crate::{channel, exchange, rendezvous, tracker};
 use libp2p::{PeerId, allow_block_list, connection_limits, identify, identity::Keypair, ping};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub struct Config {
     pub peers_timeout: Duration,
     /// After this time without a response a request has failed (default 10 s); the machines have shorter ones.
     pub request_timeout: Duration,
+    /// Bounds of the tracker that this node serves; `None` if it serves none (default).
+    pub tracker: Option<tracker::Config>,
 }
 
 impl Config {
@@ -50,6 +52,7 @@ impl Config {
             max_peers_response_bytes: 160 << 10,
             peers_timeout: Duration::from_secs(60),
             request_timeout: Duration::from_secs(10),
+            tracker: None,
         }
     }
 
@@ -82,8 +85,11 @@ pub use composition::{Behaviour, BehaviourEvent};
 /// The struct alone, because the derive writes an enum of events beside it whose variants carry no documentation.
 #[allow(missing_docs)]
 mod composition {
-    use crate::{channel, exchange};
-    use libp2p::{allow_block_list, connection_limits, identify, ping, swarm::NetworkBehaviour};
+    use crate::{channel, exchange, rendezvous, tracker};
+    use libp2p::{
+        allow_block_list, connection_limits, identify, ping,
+        swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
+    };
 
     /// Everything that a node speaks.
     #[derive(NetworkBehaviour)]
@@ -108,6 +114,10 @@ mod composition {
         pub consensus: channel::Behaviour,
         /// What waits to be decided.
         pub transactions: channel::Behaviour,
+        /// What is asked of trackers.
+        pub rendezvous: rendezvous::Behaviour,
+        /// What this node answers as a tracker, if it is one.
+        pub tracker: Toggle<tracker::Behaviour>,
     }
 }
 
@@ -136,6 +146,8 @@ impl Behaviour {
             transactions: channel::Behaviour::new(
                 config.channel("transactions", config.max_transactions_frame_bytes),
             ),
+            rendezvous: rendezvous::Behaviour::default(),
+            tracker: config.tracker.clone().map(tracker::Behaviour::new).into(),
         }
     }
 

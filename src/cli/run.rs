@@ -51,6 +51,12 @@ pub(crate) struct Run {
     /// Most peers that are known [default: 1024]
     #[arg(long, value_name = "NUMBER")]
     max_known_peers: Option<usize>,
+    /// Multiaddr of a tracker to register with and to ask for peers; may be given several times
+    #[arg(long = "tracker", value_name = "MULTIADDR")]
+    trackers: Vec<Multiaddr>,
+    /// Be a tracker for others
+    #[arg(long)]
+    serve_tracker: bool,
     /// Address of the HTTP API [default: 127.0.0.1:7780]
     #[arg(long, value_name = "ADDRESS:PORT")]
     api_listen: Option<SocketAddr>,
@@ -99,6 +105,8 @@ impl Run {
                     max_attempts: self.max_attempts,
                     max_known_peers: self.max_known_peers,
                 },
+                trackers: some(&self.trackers),
+                serve_tracker: self.serve_tracker.then_some(true),
             },
             api: ApiLayer {
                 listen: self.api_listen,

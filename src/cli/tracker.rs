@@ -77,7 +77,9 @@ impl Tracker {
             },
         };
         let output = session.output;
-        tracker::run(config, |address| print(output, address)).await.context(|| "the tracker has stopped".into())
+        tracker::run(config, |address| print(output, address))
+            .await
+            .context(|| "the tracker has stopped".into())
     }
 
     fn key(&self, session: &Session) -> Outcome<SecretKey> {

@@ -13,6 +13,8 @@
 //! | `CONCLAVE_REFRESH_INTERVAL_S` | `network.refresh_interval_s` | seconds |
 //! | `CONCLAVE_MAX_ATTEMPTS` | `network.max_attempts` | number |
 //! | `CONCLAVE_MAX_KNOWN_PEERS` | `network.max_known_peers` | number |
+//! | `CONCLAVE_TRACKERS` | `network.trackers` | multiaddrs, separated by commas |
+//! | `CONCLAVE_SERVE_TRACKER` | `network.serve_tracker` | `true` or `false` |
 //! | `CONCLAVE_API_LISTEN` | `api.listen` | address:port |
 //! | `CONCLAVE_API_TOKEN` | | the token itself |
 //! | `CONCLAVE_API_TOKEN_FILE` | `api.token_file` | path |
@@ -56,6 +58,8 @@ pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Layer, ConfigErro
                 max_attempts: number("CONCLAVE_MAX_ATTEMPTS", &text)?,
                 max_known_peers: number("CONCLAVE_MAX_KNOWN_PEERS", &text)?,
             },
+            trackers: parsed("CONCLAVE_TRACKERS", text("CONCLAVE_TRACKERS"), list)?,
+            serve_tracker: parsed("CONCLAVE_SERVE_TRACKER", text("CONCLAVE_SERVE_TRACKER"), one)?,
         },
         api: ApiLayer {
             listen: parsed("CONCLAVE_API_LISTEN", text("CONCLAVE_API_LISTEN"), one)?,
@@ -107,6 +111,8 @@ mod tests {
         assert_eq!(from(&[("CONCLAVE_GENESIS", ""), ("CONCLAVE_LISTEN", "")]).unwrap(), Layer::default());
         let layer = from(&[
             ("CONCLAVE_PEERS", "/ip4/127.0.0.1/tcp/1, /ip4/127.0.0.1/tcp/2"),
+            ("CONCLAVE_TRACKERS", "/ip4/127.0.0.1/tcp/9"),
+            ("CONCLAVE_SERVE_TRACKER", "true"),
             ("CONCLAVE_API_LISTEN", "127.0.0.1:5"),
             ("CONCLAVE_ADMISSION_BITS", "12"),
             ("CONCLAVE_LOG_FORMAT", "json"),
@@ -114,6 +120,7 @@ mod tests {
         .unwrap();
         assert_eq!(layer.network.peers.unwrap().len(), 2);
         assert_eq!(layer.network.meeting.admission_bits, Some(12));
+        assert_eq!((layer.network.trackers.unwrap().len(), layer.network.serve_tracker), (1, Some(true)));
         assert_eq!(layer.api.listen.unwrap().port(), 5);
         assert_eq!(layer.log.format, Some(LogFormat::Json));
     }
@@ -122,6 +129,8 @@ mod tests {
     fn errors_name_the_variable() {
         for (name, value) in [
             ("CONCLAVE_LISTEN", "/ip4/127.0.0.1/tcp/1,nowhere"),
+            ("CONCLAVE_TRACKERS", "/ip4/127.0.0.1/tcp/1,nowhere"),
+            ("CONCLAVE_SERVE_TRACKER", "perhaps"),
             ("CONCLAVE_API_LISTEN", "7780"),
             ("CONCLAVE_ADMISSION_BITS", "many"),
             ("CONCLAVE_API_TOKEN", "short"),

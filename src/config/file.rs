@@ -39,6 +39,8 @@ struct NetworkSection {
     refresh_interval_s: Option<u64>,
     max_attempts: Option<u32>,
     max_known_peers: Option<usize>,
+    trackers: Option<Vec<Text<libp2p::Multiaddr>>>,
+    serve_tracker: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -98,6 +100,8 @@ fn parse(home: &Path, path: &Path, text: &str) -> Result<Layer, FileError> {
                 max_attempts: file.network.max_attempts,
                 max_known_peers: file.network.max_known_peers,
             },
+            trackers: plain(file.network.trackers),
+            serve_tracker: file.network.serve_tracker,
         },
         api: ApiLayer {
             listen: file.api.listen.map(|Text(address)| address),
@@ -182,6 +186,11 @@ impl Template {
 # max_attempts = {max_attempts}
 # Most peers that are known; a quarter of the places at most are for one part of the network (IPv4 /16, IPv6 /32).
 # max_known_peers = {max_known_peers}
+# Trackers: the node registers with each of them, so that others find it, and asks them for peers. They are trusted with
+# nothing; several, so that none must not fail. Multiaddrs as above.
+# trackers = []
+# Whether this node is a tracker for others, of this network and of any other.
+# serve_tracker = false
 
 [api]
 # Where programs on this machine reach the node (HTTP). It lets anybody who reaches it read everything and submit

@@ -10,7 +10,7 @@ pub mod file;
 pub mod located;
 pub mod meeting;
 
-use crate::keys::PassphraseSource;
+use crate::{keys::PassphraseSource, trackers::MAX_TRACKERS};
 use libp2p::Multiaddr;
 pub use meeting::{MeetingConfig, MeetingLayer};
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,10 @@ pub struct NodeConfig {
     pub peers: Vec<Multiaddr>,
     /// How it meets strangers.
     pub meeting: MeetingConfig,
+    /// Multiaddrs of trackers to register with and to ask for peers, at most [`MAX_TRACKERS`] (default none).
+    pub trackers: Vec<Multiaddr>,
+    /// Whether this node is a tracker for others (default no).
+    pub serve_tracker: bool,
     /// The HTTP API.
     pub api: ApiConfig,
     /// Logging.
@@ -136,6 +140,10 @@ pub struct NetworkLayer {
     pub peers: Option<Vec<Multiaddr>>,
     /// See [`NodeConfig::meeting`].
     pub meeting: MeetingLayer,
+    /// See [`NodeConfig::trackers`].
+    pub trackers: Option<Vec<Multiaddr>>,
+    /// See [`NodeConfig::serve_tracker`].
+    pub serve_tracker: Option<bool>,
 }
 
 /// What one source says of the API.
@@ -200,6 +208,9 @@ pub enum ConfigError {
          CONCLAVE_API_TOKEN), or listen on 127.0.0.1"
     )]
     OpenApi(SocketAddr),
+    /// More trackers than a node uses.
+    #[error("{0} trackers are named, and a node uses at most {MAX_TRACKERS}: name fewer")]
+    TooManyTrackers(usize),
 }
 
 impl NodeConfig {
@@ -236,6 +247,10 @@ impl NodeConfig {
         if !api.listen.ip().is_loopback() && api.token.is_none() {
             return Err(ConfigError::OpenApi(api.listen));
         }
+        let trackers = set.network.trackers.unwrap_or_default();
+        if trackers.len() > MAX_TRACKERS {
+            return Err(ConfigError::TooManyTrackers(trackers.len()));
+        }
         Ok(Self {
             home: home.to_owned(),
             genesis: set.genesis.unwrap_or_else(|| home.join("genesis.toml")),
@@ -245,6 +260,8 @@ impl NodeConfig {
             listen: set.network.listen.unwrap_or_else(|| default_listen().to_vec()),
             peers: set.network.peers.unwrap_or_default(),
             meeting: set.network.meeting.resolve()?,
+            trackers,
+            serve_tracker: set.network.serve_tracker.unwrap_or(false),
             api,
             log: LogConfig {
                 filter: set.log.filter.unwrap_or_else(|| "info".into()),
@@ -270,6 +287,8 @@ impl Layer {
                 listen: self.network.listen.or(below.network.listen),
                 peers: self.network.peers.or(below.network.peers),
                 meeting: self.network.meeting.over(below.network.meeting),
+                trackers: self.network.trackers.or(below.network.trackers),
+                serve_tracker: self.network.serve_tracker.or(below.network.serve_tracker),
             },
             api: ApiLayer {
                 listen: self.api.listen.or(below.api.listen),

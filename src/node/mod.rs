@@ -1,7 +1,7 @@
 //! The running node: libp2p, disk, clocks and signals around the logic of the protocol crate.
 //!
 //! - `driver/`: the loop that feeds the logic and carries out its effects, in order, behind the log.
-//! - `network.rs`: the swarm's side of it. `persistence.rs`: the log's and the database's.
+//! - `network.rs`: the swarm's side of it. `tracking.rs`: the trackers'. `persistence.rs`: the log's and the database's.
 //! - `known_peers_file.rs`: who is known, over a restart. `solver.rs`: proofs of work.
 //! - [`handle`]: how the rest of the process talks to it. `metrics.rs`: what Prometheus is told.
 
@@ -12,6 +12,7 @@ mod metrics;
 mod network;
 mod persistence;
 mod solver;
+pub(crate) mod tracking;
 
 use crate::{
     api,
@@ -130,11 +131,13 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let mut registry = Registry::default();
     let version = concat!("conclave/", env!("CARGO_PKG_VERSION"));
     let network = opened.restored.chain.network();
-    let behaviour =
+    let mut behaviour =
         conclave_behaviours::Config::new(network.to_string()[..16].to_owned(), version.to_owned());
-    let swarm = conclave_behaviours::build_swarm(identity, &behaviour, &mut registry)?;
+    behaviour.tracker = config.serve_tracker.then(Default::default);
+    let swarm = conclave_behaviours::build_swarm(identity.clone(), &behaviour, &mut registry)?;
     let metrics = metrics::Metrics::register(&mut registry);
-    let mut network_side = network::Network::new(swarm, behaviour.name("handshake"));
+    let tracking = tracking::Tracking::new(&config.trackers, &behaviour.network, identity);
+    let mut network_side = network::Network::new(swarm, behaviour.name("handshake"), tracking);
     network_side.listen(&config.listen)?;
     let api_listener = TcpListener::bind(config.api.listen)
         .await

@@ -1,6 +1,6 @@
 //! Between the swarm and the node's logic: identifiers, connections, frames, requests.
 
-use super::NodeError;
+use super::{NodeError, tracking::Tracking};
 use conclave_behaviours::{Behaviour, BehaviourEvent, channel, exchange};
 use conclave_protocol::{
     handshake::{Command, Direction},
@@ -70,13 +70,15 @@ pub(super) struct Network {
     /// Remote addresses of peers, for people.
     addresses: BTreeMap<PeerId, String>,
     next_connection: u64,
+    pub(super) tracking: Tracking,
 }
 
 impl Network {
-    pub(super) fn new(swarm: Swarm<Behaviour>, handshake: String) -> Self {
+    pub(super) fn new(swarm: Swarm<Behaviour>, handshake: String, tracking: Tracking) -> Self {
         Self {
             swarm,
             handshake,
+            tracking,
             inbound: BTreeMap::new(),
             inbound_numbers: 0,
             outbound: BTreeMap::new(),
@@ -108,11 +110,17 @@ impl Network {
     pub(super) fn translate(&mut self, event: SwarmEvent<BehaviourEvent>) -> Vec<Input> {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                if self.is_held_back(peer_id, connection_id, endpoint.get_remote_address()) {
+                    return Vec::new();
+                }
                 self.established(peer_id, connection_id, endpoint.is_dialer(), endpoint.get_remote_address())
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
                 if num_established == 0 {
                     self.addresses.remove(&peer_id);
+                }
+                if self.was_held_back(&peer_id, connection_id, num_established == 0) {
+                    return Vec::new();
                 }
                 let number = self.connection_numbers.remove(&connection_id);
                 let closed = number.zip(peer_of(&peer_id)).map(|(connection, peer)| {
@@ -125,6 +133,9 @@ impl Network {
                 if let Some(peer) = self.dials_of_peers.remove(&connection_id) {
                     tracing::debug!(peer = text_of(&peer), %error, "dial failed");
                     return vec![Input::DialFailed(peer)];
+                }
+                if self.tracker_dial_failed(connection_id, &error) {
+                    return Vec::new();
                 }
                 let address = self.dials.remove(&connection_id);
                 if let Some(address) = &address {
@@ -145,7 +156,7 @@ impl Network {
         }
     }
 
-    fn established(
+    pub(super) fn established(
         &mut self,
         id: PeerId,
         connection_id: ConnectionId,
@@ -172,11 +183,25 @@ impl Network {
         match event {
             BehaviourEvent::Consensus(event) => channel_input(Channel::Consensus, event),
             BehaviourEvent::Transactions(event) => channel_input(Channel::Transactions, event),
-            BehaviourEvent::Handshake(event) => self.exchange(Protocol::Handshake, event),
+            BehaviourEvent::Handshake(event) => {
+                // Whoever begins a handshake is a node, tracker or not.
+                let begins = matches!(
+                    &event,
+                    exchange::Event::Message { message: request_response::Message::Request { .. }, .. }
+                );
+                let peer = begins.then(|| event_peer(&event));
+                let mut inputs = peer.map_or_else(Vec::new, |peer| self.release(&peer));
+                inputs.extend(self.exchange(Protocol::Handshake, event));
+                inputs
+            }
+            BehaviourEvent::Rendezvous(event) => self.tracker_event(event),
             BehaviourEvent::Sync(event) => self.exchange(Protocol::Sync, event),
             BehaviourEvent::Admission(event) => self.exchange(Protocol::Admission, event),
             BehaviourEvent::Peers(event) => self.exchange(Protocol::Peers, event),
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                if self.is_held_back_still(&peer_id) {
+                    return self.identified(&peer_id, &info.protocols);
+                }
                 let is_foreign = self.is_of_another_network(&info.protocols);
                 let peer = peer_of(&peer_id).filter(|_| is_foreign);
                 peer.map(|peer| Input::Handshake(Command::OtherNetwork { peer })).into_iter().collect()
@@ -367,6 +392,16 @@ impl Network {
             self.swarm.close_connection(id);
         }
     }
+}
+
+/// Whose event of an exchange it is.
+fn event_peer(event: &exchange::Event) -> PeerId {
+    use request_response::Event;
+    let (Event::Message { peer, .. }
+    | Event::OutboundFailure { peer, .. }
+    | Event::InboundFailure { peer, .. }
+    | Event::ResponseSent { peer, .. }) = event;
+    *peer
 }
 
 fn channel_input(channel: Channel, event: channel::Event) -> Vec<Input> {

@@ -36,11 +36,12 @@ pub(super) struct Tracking {
 }
 
 impl Tracking {
-    /// Trackers at `addresses` of the network whose id begins with these hexadecimal digits.
+    /// Trackers at `addresses` for the network whose id begins with these hexadecimal digits.
     pub(super) fn new(addresses: &[Multiaddr], network: &str, identity: Keypair) -> Self {
         Self {
             trackers: Trackers::new(addresses.iter().cloned(), Instant::now()),
-            namespace: Namespace::new(format!("conclave/{network}")).expect("it is short and not empty"),
+            namespace: Namespace::new(format!("conclave/{network}"))
+                .expect("it is short and not empty"),
             identity,
             dials: BTreeMap::new(),
             held_back: BTreeMap::new(),
@@ -139,7 +140,12 @@ impl Network {
     }
 
     /// Whether a new connection was dialled to a tracker, and so is held back from the logic.
-    pub(super) fn is_held_back(&mut self, peer: PeerId, connection: ConnectionId, remote: &Multiaddr) -> bool {
+    pub(super) fn is_held_back(
+        &mut self,
+        peer: PeerId,
+        connection: ConnectionId,
+        remote: &Multiaddr,
+    ) -> bool {
         let dialled = self.tracking.dials.remove(&connection);
         if let Some(number) = dialled {
             self.tracking.trackers.connected(number, peer);
@@ -173,10 +179,14 @@ impl Network {
         inputs
     }
 
+    /// Whether a connection to this peer is held back.
+    pub(super) fn is_held_back_still(&self, peer: &PeerId) -> bool {
+        self.tracking.held_back.values().any(|held| held.peer == *peer)
+    }
+
     /// A peer has said what it speaks: if that is this network's handshake, it is one of us.
     pub(super) fn identified(&mut self, peer: &PeerId, protocols: &[StreamProtocol]) -> Vec<Input> {
-        let handshake = self.swarm.behaviour().handshake_name();
-        if protocols.iter().any(|protocol| protocol.as_ref() == handshake) {
+        if protocols.iter().any(|protocol| protocol.as_ref() == self.handshake) {
             return self.release(peer);
         }
         Vec::new()
@@ -269,7 +279,10 @@ mod tests {
     #[test]
     fn only_addresses_that_mean_something_to_others_are_registered() {
         for (listening, said) in [
-            (&["/ip4/127.0.0.1/tcp/1", "/ip6/::1/tcp/1"][..], &["/ip4/127.0.0.1/tcp/1", "/ip6/::1/tcp/1"][..]),
+            (
+                &["/ip4/127.0.0.1/tcp/1", "/ip6/::1/tcp/1"][..],
+                &["/ip4/127.0.0.1/tcp/1", "/ip6/::1/tcp/1"][..],
+            ),
             (&["/ip4/127.0.0.1/tcp/1", "/ip4/192.0.2.7/tcp/1"], &["/ip4/192.0.2.7/tcp/1"]),
             (&["/ip4/0.0.0.0/tcp/1"], &[]),
             (&["/ip4/192.0.2.7/tcp/1", "/ip4/192.0.2.7/tcp/1"], &["/ip4/192.0.2.7/tcp/1"]),

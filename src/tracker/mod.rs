@@ -87,8 +87,7 @@ pub async fn run(config: TrackerConfig, mut listening: impl FnMut(&Multiaddr)) -
     let mut terminate = signal(SignalKind::terminate()).map_err(TrackerError::Signals)?;
     let mut registry = Registry::default();
     let agent = concat!("conclave-tracker/", env!("CARGO_PKG_VERSION")).to_owned();
-    let mut swarm =
-        build_tracker(config.identity, agent, config.bounds, &config.connections, &mut registry)?;
+    let mut swarm = build_tracker(config.identity, agent, config.bounds, &config.connections, &mut registry)?;
     let metrics = Metrics::register(&mut registry);
     for address in &config.listen {
         swarm.listen_on(address.clone()).map_err(|error| TrackerError::Listen {
@@ -134,7 +133,9 @@ fn handle(
             let reason = reason.err().map_or_else(|| "closed".to_owned(), |error| error.to_string());
             return Err(TrackerError::Deaf(reason));
         }
-        SwarmEvent::IncomingConnectionError { error: ListenError::Denied { cause }, send_back_addr, .. } => {
+        SwarmEvent::IncomingConnectionError {
+            error: ListenError::Denied { cause }, send_back_addr, ..
+        } => {
             tracing::debug!(from = %send_back_addr, %cause, "refused a connection");
             metrics.refused_connections.inc();
         }

@@ -17,8 +17,8 @@ pub const MAX_RECORDS: usize = 256;
 /// Longest cookie that is kept for a tracker, in bytes.
 const MAX_COOKIE_BYTES: usize = 1 << 10;
 
-/// Longest text of a refusal that is kept, in bytes.
-const MAX_TEXT_BYTES: usize = 200;
+/// Longest text of a refusal that is kept, in characters.
+const MAX_TEXT: usize = 100;
 
 /// Under which name peers register to find each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -272,7 +272,7 @@ fn refusal(code: Option<i32>, text: Option<String>) -> Option<Response> {
         _ => "unknown status",
     };
     let said: String =
-        text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(MAX_TEXT_BYTES / 4).collect();
+        text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect();
     let text = if said.is_empty() { format!("{name} ({code})") } else { format!("{name} ({code}): {said}") };
     Some(Response::Refused(text))
 }

@@ -172,13 +172,15 @@ impl Driver {
     }
 
     fn is_gone(&self) -> bool {
-        self.has_left || self.leaving_until.is_some_and(|until| until <= Instant::now())
+        (self.has_left && self.network.has_left_trackers())
+            || self.leaving_until.is_some_and(|until| until <= Instant::now())
     }
 
     fn leave(&mut self) {
         if self.leaving_until.is_none() {
             tracing::info!("leaving");
             self.leaving_until = Some(Instant::now() + LEAVE_TIMEOUT);
+            self.network.leave_trackers();
             self.input(Input::Handshake(Command::Leave));
         }
     }
@@ -186,12 +188,14 @@ impl Driver {
     fn deadline(&self) -> Instant {
         let machine = self.node.poll_timeout().map(|Time(micros)| self.start + Duration::from_micros(micros));
         let far = Instant::now() + Duration::from_secs(3600);
-        let due = [machine, self.network.next_closing(), self.leaving_until];
-        due.into_iter().flatten().min().map_or(far, |due| due.min(far))
+        let network = [self.network.next_closing(), self.network.next_tracking()];
+        let due = [machine, self.leaving_until].into_iter().chain(network);
+        due.flatten().min().map_or(far, |due| due.min(far))
     }
 
     fn timeout(&mut self) {
         self.network.close_due();
+        self.network.track();
         let clock = clock(self.start);
         if self.node.poll_timeout().is_some_and(|due| due <= clock.time) {
             self.node.handle_timeout(clock);
@@ -293,6 +297,7 @@ impl Driver {
                 self.metrics.known_peers(self.node.known_peers().table());
                 self.save_peers(saved);
             }
+            Effect::AskTrackers => self.network.ask_trackers(),
             Effect::Tell(notice) => self.notice(notice),
             Effect::Append(_) => {}
             effect => self.send_to_network(effect),
