@@ -40,8 +40,7 @@ impl Tracking {
     pub(super) fn new(addresses: &[Multiaddr], network: &str, identity: Keypair) -> Self {
         Self {
             trackers: Trackers::new(addresses.iter().cloned(), Instant::now()),
-            namespace: Namespace::new(format!("conclave/{network}"))
-                .expect("it is short and not empty"),
+            namespace: Namespace::new(format!("conclave/{network}")).expect("it is short and not empty"),
             identity,
             dials: BTreeMap::new(),
             held_back: BTreeMap::new(),
@@ -70,7 +69,7 @@ impl Network {
         if self.tracking.trackers.is_empty() {
             return None;
         }
-        self.tracking.trackers.next(!self.own_addresses().is_empty())
+        self.tracking.trackers.next(!self.addresses_to_register().is_empty())
     }
 
     /// Asks the trackers what is due.
@@ -79,7 +78,7 @@ impl Network {
         if self.next_tracking().is_none_or(|due| due > now) {
             return;
         }
-        let addresses = self.own_addresses();
+        let addresses = self.addresses_to_register();
         for action in self.tracking.trackers.due(now, !addresses.is_empty()) {
             self.act(action, &addresses);
         }
@@ -230,7 +229,7 @@ impl Network {
     }
 
     /// Addresses at which others may reach this node: those that were confirmed, then those on which it listens.
-    fn own_addresses(&self) -> Vec<Multiaddr> {
+    fn addresses_to_register(&self) -> Vec<Multiaddr> {
         reachable(self.swarm.external_addresses().chain(self.swarm.listeners()))
     }
 }

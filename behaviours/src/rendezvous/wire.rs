@@ -271,8 +271,7 @@ fn refusal(code: Option<i32>, text: Option<String>) -> Option<Response> {
         status::UNAVAILABLE => "unavailable",
         _ => "unknown status",
     };
-    let said: String =
-        text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect();
+    let said: String = text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect();
     let text = if said.is_empty() { format!("{name} ({code})") } else { format!("{name} ({code}): {said}") };
     Some(Response::Refused(text))
 }
