@@ -56,7 +56,7 @@ pub(super) fn peer_in(address: &Multiaddr) -> Option<PeerId> {
 pub(super) struct Network {
     pub(super) swarm: Swarm<Behaviour>,
     /// Name of this network's handshake.
-    handshake: String,
+    pub(super) handshake: String,
     inbound: BTreeMap<u64, (Protocol, InboundRequestId, exchange::ResponseChannel)>,
     inbound_numbers: u64,
     outbound: BTreeMap<(Protocol, OutboundRequestId), u64>,
