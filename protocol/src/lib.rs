@@ -4,13 +4,14 @@
 //! node drives these machines over libp2p, a simulator can drive them over virtual time.
 //!
 //! - What a machine is: [`machine`], over [`peer`], [`time`] and [`penalty`].
-//! - The machines: [`handshake`], [`consensus`], [`dissemination`], [`sync`].
+//! - The machines: [`handshake`], [`consensus`], [`dissemination`], [`sync`]; before there is a network, [`gather`].
 //! - Whom a node knows: [`known_peers`].
 //! - Their wiring to each other, the chain and the pool: [`node`].
 
 pub mod admission;
 pub mod consensus;
 pub mod dissemination;
+pub mod gather;
 pub mod handshake;
 pub mod known_peers;
 pub mod machine;
