@@ -1,6 +1,6 @@
 //! The one behaviour that a node runs: every protocol it speaks, composed in one place.
 
-use crate::{channel, exchange, rendezvous, tracker};
+use crate::{address_blocks, channel, exchange, rendezvous, tracker};
 use libp2p::{PeerId, allow_block_list, connection_limits, identify, identity::Keypair, ping};
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ pub struct Config {
     pub max_connections_per_peer: u32,
     /// Most incoming connections that are being negotiated (default 64).
     pub max_pending_incoming: u32,
+    /// Most incoming connections from one block of addresses (default 24 that are being negotiated; 160 that are
+    /// established, among those of peers that have not proved a validator's key).
+    pub address_blocks: address_blocks::Config,
     /// Longest consensus frame in bytes: that of a block.
     pub max_consensus_frame_bytes: usize,
     /// Longest frame of transactions in bytes.
@@ -45,6 +48,7 @@ impl Config {
             max_connections: 512,
             max_connections_per_peer: 3,
             max_pending_incoming: 64,
+            address_blocks: address_blocks::Config { max_pending: 24, max_established: 160 },
             max_consensus_frame_bytes: 72 << 20,
             max_transactions_frame_bytes: 2 << 20,
             max_queued_bytes: 128 << 20,
@@ -85,7 +89,7 @@ pub use composition::{Behaviour, BehaviourEvent};
 /// The struct alone, because the derive writes an enum of events beside it whose variants carry no documentation.
 #[allow(missing_docs)]
 mod composition {
-    use crate::{channel, exchange, rendezvous, tracker};
+    use crate::{address_blocks, channel, exchange, rendezvous, tracker};
     use libp2p::{
         allow_block_list, connection_limits, identify, ping,
         swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
@@ -94,6 +98,8 @@ mod composition {
     /// Everything that a node speaks.
     #[derive(NetworkBehaviour)]
     pub struct Behaviour {
+        /// Bounds on the connections from one block of addresses.
+        pub address_blocks: address_blocks::Behaviour,
         /// Bounds on connections.
         pub limits: connection_limits::Behaviour,
         /// Peers that are kept out.
@@ -131,6 +137,7 @@ impl Behaviour {
         let identify = identify::Config::new("/conclave/1".into(), keypair.public())
             .with_agent_version(config.agent.clone());
         Self {
+            address_blocks: address_blocks::Behaviour::new(config.address_blocks),
             limits: connection_limits::Behaviour::new(limits),
             blocked: allow_block_list::Behaviour::default(),
             identify: identify::Behaviour::new(identify),

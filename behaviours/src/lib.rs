@@ -5,9 +5,11 @@
 //! - [`channel`]: a long-lived ordered substream each way; consensus and transactions travel on it.
 //! - [`exchange`]: bounded requests and responses; handshake and sync travel on it.
 //! - [`rendezvous`]: what is asked of trackers. [`tracker`]: what a tracker answers.
+//! - [`address_blocks`]: bounds on connections from one place.
 //! - [`behaviour`]: the composition. [`swarm`]: the transports around it.
 //! - [`public_swarm`]: what is spoken with other people's libp2p swarms.
 
+pub mod address_blocks;
 pub mod behaviour;
 pub mod channel;
 pub mod exchange;

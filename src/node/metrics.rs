@@ -36,6 +36,11 @@ struct Offence {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Denial {
+    by: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Refusal {
     reason: &'static str,
     by: &'static str,
@@ -54,6 +59,7 @@ pub(super) struct Metrics {
     pub(super) decision_seconds: Histogram,
     pub(super) log_syncs: Counter,
     pub(super) connections: Gauge,
+    denied: Family<Denial, Counter>,
     penalties: Family<Offence, Counter>,
     refusals: Family<Refusal, Counter>,
     admissions: Family<Outcome, Counter>,
@@ -76,6 +82,7 @@ impl Metrics {
             decision_seconds: Histogram::new(DECISION_BUCKETS),
             log_syncs: Counter::default(),
             connections: Gauge::default(),
+            denied: Family::default(),
             penalties: Family::default(),
             refusals: Family::default(),
             admissions: Family::default(),
@@ -115,6 +122,11 @@ impl Metrics {
         );
         registry.register("log_syncs", "Syncs of the write-ahead log", metrics.log_syncs.clone());
         registry.register("connections", "Established connections", metrics.connections.clone());
+        registry.register(
+            "connections_denied",
+            "Incoming connections denied, by the bound on one block of addresses or by that on all",
+            metrics.denied.clone(),
+        );
         registry.register("penalties", "Offences of peers by severity", metrics.penalties.clone());
         registry.register(
             "refusals",
@@ -149,6 +161,10 @@ impl Metrics {
         if let Some(micros) = micros {
             self.decision_seconds.observe(micros as f64 / 1e6);
         }
+    }
+
+    pub(super) fn denied(&self, by: &'static str) {
+        self.denied.get_or_create(&Denial { by }).inc();
     }
 
     pub(super) fn penalized(&self, severity: Severity) {

@@ -1,7 +1,7 @@
 //! Between the swarm and the node's logic: identifiers, connections, frames, requests.
 
 use super::{NodeError, tracking::Tracking};
-use conclave_behaviours::{Behaviour, BehaviourEvent, channel, exchange};
+use conclave_behaviours::{Behaviour, BehaviourEvent, address_blocks::TooManyOfBlock, channel, exchange};
 use conclave_protocol::{
     handshake::{Command, Direction},
     node::{Channel, Effect, Input, Protocol},
@@ -13,7 +13,7 @@ use libp2p::{
     multiaddr::Protocol as Part,
     request_response::{self, InboundRequestId, OutboundFailure, OutboundRequestId},
     swarm::{
-        ConnectionId, DialError, SwarmEvent,
+        ConnectionId, DialError, ListenError, SwarmEvent,
         dial_opts::{DialOpts, PeerCondition},
     },
 };
@@ -71,6 +71,8 @@ pub(super) struct Network {
     addresses: BTreeMap<PeerId, String>,
     next_connection: u64,
     pub(super) tracking: Tracking,
+    /// Why incoming connections were denied, until the driver has counted them: after every event.
+    denied: Vec<&'static str>,
 }
 
 impl Network {
@@ -89,6 +91,7 @@ impl Network {
             closing: VecDeque::new(),
             addresses: BTreeMap::new(),
             next_connection: 0,
+            denied: Vec::new(),
         }
     }
 
@@ -142,6 +145,14 @@ impl Network {
                     tracing::debug!(address, %error, "dial failed");
                 }
                 address.map(|address| Input::Handshake(Command::DialFailed { address })).into_iter().collect()
+            }
+            SwarmEvent::IncomingConnectionError { error: ListenError::Denied { cause }, .. } => {
+                self.denied.push(if cause.downcast::<TooManyOfBlock>().is_ok() {
+                    "address-block"
+                } else {
+                    "limit"
+                });
+                Vec::new()
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 tracing::info!(%address, "listening");
@@ -333,6 +344,16 @@ impl Network {
                 self.dials.remove(&connection).map_or_else(Vec::new, failed)
             }
         }
+    }
+
+    /// Peers that have proved a validator's key: their connections count no longer among those of their addresses.
+    pub(super) fn release(&mut self, peer: &Peer) {
+        id_of(peer).into_iter().for_each(|id| self.swarm.behaviour_mut().address_blocks.release(id));
+    }
+
+    /// Why connections were denied since this was last asked.
+    pub(super) fn denied(&mut self) -> impl Iterator<Item = &'static str> {
+        self.denied.drain(..)
     }
 
     /// Number of established connections.

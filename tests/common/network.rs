@@ -130,7 +130,7 @@ impl Network {
     pub(crate) fn run_with(&mut self, node: usize, arguments: &[&str]) {
         let mut command = program();
         command.arg("--home").arg(self.node_home(node)).arg("run").args(arguments);
-        self.spawn(node, command);
+        self.launch(node, command);
     }
 
     /// Starts a node that is not running and may not make a file longer than so many bytes.
@@ -141,10 +141,10 @@ impl Network {
         let mut command = Command::new("sh");
         command.args(["-c", &script]).arg(program.get_program());
         command.arg("--home").arg(self.node_home(node)).arg("run").stdin(Stdio::null());
-        self.spawn(node, command);
+        self.launch(node, command);
     }
 
-    fn spawn(&mut self, node: usize, mut command: Command) {
+    fn launch(&mut self, node: usize, mut command: Command) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path(node)).unwrap();
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         self.processes[node] = Some(child);
@@ -186,6 +186,14 @@ impl Network {
 
     pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
+    }
+
+    /// Runs something beside the test.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.runtime.spawn(future)
     }
 
     pub(crate) fn wait_connected(&self, node: usize, peers: usize) {

@@ -137,6 +137,22 @@ fn with_two_of_four_down_the_chain_halts_says_so_and_goes_on_when_one_returns() 
 }
 
 #[test]
+fn every_node_shows_how_far_its_peers_are_now() {
+    let network = Network::start(4, 200);
+    for round in 1..=3 {
+        network.decide(0, &network.record(0, &format!("round {round}")), Duration::from_secs(30)).unwrap();
+        let tip = network.wait_agreement(&[0, 1, 2, 3]);
+        for node in 0..4 {
+            eventually(&format!("node {node} shows the others at height {tip}"), || {
+                let peers = network.block_on(network.client(node).peers()).unwrap().peers;
+                assert_eq!(peers.len(), 3);
+                peers.iter().all(|peer| peer.height == tip).then_some(())
+            });
+        }
+    }
+}
+
+#[test]
 fn validators_that_are_stopped_for_longer_than_a_window_catch_up() {
     let network = Network::start(4, 200);
     network.decide(0, &network.record(0, "before"), Duration::from_secs(30)).unwrap();

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod crowds;
 mod frames;
 mod handshake;
 #[path = "../common/network.rs"]

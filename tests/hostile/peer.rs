@@ -276,11 +276,14 @@ impl Attacker {
 
     /// Says `Hello` in this role; what the node answers.
     pub(crate) async fn greet(&mut self, peer: PeerId, role: Role) -> Result<Hello, RefusalReason> {
-        let hello = self.hello(role);
-        match self.shake(peer, &Request::Hello(hello)).await {
-            Ok(Response::Hello(theirs)) => Ok(theirs),
-            Ok(Response::Refused(reason)) => Err(reason),
-            other => panic!("an answer to a hello: {other:?}"),
+        self.try_greet(peer, role).await.unwrap_or_else(|error| panic!("an answer to a hello: {error}"))
+    }
+
+    async fn try_greet(&mut self, peer: PeerId, role: Role) -> Result<Result<Hello, RefusalReason>, String> {
+        match self.shake(peer, &Request::Hello(self.hello(role))).await? {
+            Response::Hello(theirs) => Ok(Ok(theirs)),
+            Response::Refused(reason) => Ok(Err(reason)),
+            other => Err(format!("{other:?}")),
         }
     }
 
@@ -291,16 +294,29 @@ impl Attacker {
         role: Role,
         key: &SecretKey,
     ) -> Result<(), RefusalReason> {
-        let theirs = self.greet(peer, role).await?;
+        self.try_enter(peer, role, key).await.unwrap_or_else(|error| panic!("an answer: {error}"))
+    }
+
+    /// The same where the connection may break: the outer error.
+    pub(crate) async fn try_enter(
+        &mut self,
+        peer: PeerId,
+        role: Role,
+        key: &SecretKey,
+    ) -> Result<Result<(), RefusalReason>, String> {
+        let theirs = match self.try_greet(peer, role).await? {
+            Ok(theirs) => theirs,
+            Err(reason) => return Ok(Err(reason)),
+        };
         let proof = self.proof(peer, &theirs, role, key);
         for request in [proof, Request::Done] {
-            match self.shake(peer, &request).await {
-                Ok(Response::Proof { .. } | Response::Done) => {}
-                Ok(Response::Refused(reason)) => return Err(reason),
-                other => panic!("an answer to a proof: {other:?}"),
+            match self.shake(peer, &request).await? {
+                Response::Proof { .. } | Response::Done => {}
+                Response::Refused(reason) => return Ok(Err(reason)),
+                Response::Hello(hello) => return Err(format!("{hello:?}")),
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 }
 

@@ -198,10 +198,8 @@ impl Consensus {
                 .penalize(peer, Penalty::serious("a consensus message from a peer that is no validator"));
         };
         let height = message.height();
-        let shows =
-            if matches!(message, Message::Decided { .. }) { height } else { height.saturating_sub(1) };
         let shown = self.shown.entry(key).or_default();
-        *shown = shows.max(*shown);
+        *shown = message.decided_height().max(*shown);
         let Some(current) = &mut self.current else { return };
         if height > current.height() {
             return self.keep_for_later(peer, message);

@@ -93,6 +93,15 @@ pub enum Message {
 }
 
 impl Message {
+    /// The last height that an honest sender of this has decided: the height itself, if it says so, or else the one
+    /// before, for nobody speaks of a height before it is next.
+    pub fn decided_height(&self) -> Height {
+        match self {
+            Self::Decided { height } => *height,
+            other => other.height().saturating_sub(1),
+        }
+    }
+
     /// The height it is about.
     pub fn height(&self) -> Height {
         match self {

@@ -44,6 +44,9 @@ impl Node {
             Channel::Consensus => {
                 let limit = self.consensus_frame_limit();
                 let message = self.decode::<consensus::Message>(peer, bytes, limit, "consensus", clock);
+                if let Some(message) = &message {
+                    self.spoke_of(peer, message.decided_height());
+                }
                 if let (Some(message), Some(consensus)) = (message, &mut self.consensus) {
                     consensus.handle(Input::Received(peer, message), clock.time);
                 }
@@ -99,6 +102,9 @@ impl Node {
             }
             Protocol::Sync => match self.decode(peer, bytes, sync::MAX_REQUEST_BYTES, "sync", clock) {
                 Some(request) => {
+                    if let sync::Request::Status { height } = request {
+                        self.spoke_of(peer, height);
+                    }
                     let message = sync::Message::Request { number, request };
                     self.sync.handle(Input::Received(peer, message), clock.time);
                 }
@@ -135,6 +141,9 @@ impl Node {
             }
             Protocol::Sync => match self.decode(peer, bytes, sync::MAX_RESPONSE_BYTES, "sync", clock) {
                 Some(response) => {
+                    if let sync::Response::Status { height } = response {
+                        self.spoke_of(peer, height);
+                    }
                     let message = sync::Message::Response { number, response };
                     self.sync.handle(Input::Received(peer, message), clock.time);
                 }

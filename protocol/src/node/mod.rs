@@ -122,6 +122,8 @@ pub struct Node {
     sync: Sync,
     /// Peers whose handshake is done, with what they proved.
     peers: BTreeMap<Peer, handshake::Role>,
+    /// The last decided height of each, as far as it has spoken of it.
+    heights: BTreeMap<Peer, Height>,
     /// Channels that have opened since the handshake.
     opened: BTreeSet<(Peer, Channel)>,
     /// Proofs of the heights since the last block, and of the last block.
@@ -178,6 +180,7 @@ impl Node {
             chain: restored.chain,
             scores: Scores::default(),
             peers: BTreeMap::new(),
+            heights: BTreeMap::new(),
             opened: BTreeSet::new(),
             proofs: restored.proofs,
             executions: BTreeMap::new(),
@@ -294,6 +297,11 @@ impl Node {
     /// Who is known, and who of them is connected.
     pub fn known_peers(&self) -> &KnownPeers {
         &self.meeting.known
+    }
+
+    /// The last decided height of a peer whose handshake is done, by its own words and unproved.
+    pub fn height_of(&self, peer: &Peer) -> Option<Height> {
+        self.heights.get(peer).copied()
     }
 
     /// Drains every machine until none has an output left.

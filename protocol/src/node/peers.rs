@@ -1,6 +1,6 @@
 //! What the handshake opens for the other machines, and what blame closes.
 
-use super::{Channel, Clock, Config, Effect, Node, Notice, Protocol};
+use super::{Channel, Clock, Config, Effect, Height, Node, Notice, Protocol};
 use crate::{
     consensus,
     handshake::{self, Event, Message, RefusalReason, RefusedBy, Role},
@@ -62,6 +62,7 @@ impl Node {
             }
             Event::Established { peer, role, direction, record, height, version } => {
                 self.peers.insert(peer, role);
+                self.heights.insert(peer, height);
                 self.effects.push_back(Effect::OpenChannels(peer));
                 let follows = role.validator().is_none();
                 self.sync_command(sync::Command::Joined { peer, height, follows }, clock);
@@ -88,6 +89,7 @@ impl Node {
 
     fn lost(&mut self, peer: Peer, clock: Clock) {
         if self.peers.remove(&peer).is_some() {
+            self.heights.remove(&peer);
             self.effects.push_back(Effect::CloseChannels(peer));
             self.part(peer, clock);
             self.sync.handle(Input::Disconnected(peer), clock.time);
@@ -95,6 +97,13 @@ impl Node {
             self.channel_closed(peer, Channel::Transactions, clock);
             self.opened.retain(|(open, _)| *open != peer);
             self.tell(Notice::PeerLost(peer));
+        }
+    }
+
+    /// A peer has shown that it has decided `height`; what it said before may arrive later.
+    pub(super) fn spoke_of(&mut self, peer: Peer, height: Height) {
+        if let Some(known) = self.heights.get_mut(&peer) {
+            *known = height.max(*known);
         }
     }
 

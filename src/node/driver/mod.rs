@@ -3,14 +3,15 @@
 //! **Behind the log.** An effect that follows an `Append` takes place once that record is on disk. Effects wait in
 //! `held` with the sequence that they wait for. Blocks' bodies alone are sent at once: they bind nobody.
 //!
-//! - `requests.rs`: what callers and peers ask. `notices.rs`: what those who watch are told.
+//! - `connected.rs`: the peers. `requests.rs`: what callers and peers ask. `notices.rs`: what those who watch are told.
 
+mod connected;
 mod notices;
 mod requests;
 
 use super::{
     NodeError,
-    handle::{Handle, NodeEvent, NodeStatus, Outcome, PeerInfo, Request},
+    handle::{Handle, NodeEvent, NodeStatus, Outcome, Request},
     known_peers_file,
     metrics::Metrics,
     network::{self, Network},
@@ -28,6 +29,7 @@ use conclave_protocol::{
     node::{Clock, Effect, Input, Node},
     time::Time,
 };
+use connected::Connected;
 use futures::StreamExt;
 use libp2p::Multiaddr;
 use std::{
@@ -70,7 +72,7 @@ pub(super) struct Driver {
     /// The last writing of the known peers.
     saving: Option<JoinHandle<()>>,
     status: NodeStatus,
-    connected: Vec<PeerInfo>,
+    connected: Connected,
     /// Effects and the sequence of the log that they wait for.
     held: VecDeque<(u64, Effect)>,
     tickets: BTreeMap<u64, oneshot::Sender<Vec<Result<TransactionId, PoolError>>>>,
@@ -110,7 +112,7 @@ impl Driver {
             solver: Solver::new(found.0.clone()),
             saving: None,
             status,
-            connected: Vec::new(),
+            connected: Connected::default(),
             held: VecDeque::new(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
@@ -145,6 +147,7 @@ impl Driver {
                 event = self.network.swarm.select_next_some() => {
                     let inputs = self.network.translate(event);
                     self.metrics.connections.set(self.network.connections() as i64);
+                    self.network.denied().for_each(|by| self.metrics.denied(by));
                     inputs.into_iter().for_each(|input| self.input(input));
                 }
                 Some(event) = disk.recv() => {

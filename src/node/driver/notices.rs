@@ -36,15 +36,17 @@ impl Driver {
                     address: self.network.address_of(&id),
                 };
                 tracing::info!(peer = info.peer_id, name = info.name, height, "a peer is connected");
-                self.connected.retain(|known| known.peer_id != info.peer_id);
-                self.connected.push(info.clone());
+                if info.validator.is_some() {
+                    self.network.release(&peer);
+                }
+                self.connected.insert(peer, info.clone());
                 self.metrics.peers.set(self.connected.len() as i64);
                 self.publish(NodeEvent::PeerConnected(info));
             }
             Notice::PeerLost(peer) => {
                 let peer_id = network::text_of(&peer);
                 tracing::info!(peer = peer_id, "a peer is gone");
-                self.connected.retain(|known| known.peer_id != peer_id);
+                self.connected.remove(&peer);
                 self.metrics.peers.set(self.connected.len() as i64);
                 self.publish(NodeEvent::PeerLost { peer_id });
             }

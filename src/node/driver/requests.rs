@@ -15,10 +15,11 @@ impl Driver {
         match request {
             Request::Read(query) => {
                 self.status.listen = self.listen_addresses();
+                self.connected.refresh(|peer| self.node.height_of(peer));
                 query(&NodeView {
                     chain: self.node.chain(),
                     pool: self.node.pool(),
-                    peers: &self.connected,
+                    peers: self.connected.infos(),
                     status: &self.status,
                     known_peers: self.node.known_peers(),
                     recent: &self.persistence.recent,

@@ -1,0 +1,148 @@
+//! Many at once from one place: bounded, counted, and the others go on. How much slower is printed (`--nocapture`).
+
+use super::{check_undisturbed, network_id, peer::Attacker, three_of_four};
+use crate::network::{Network, eventually};
+use conclave_protocol::handshake::RefusalReason;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{io::AsyncReadExt, net::TcpStream, sync::Semaphore};
+
+const CONNECTIONS: &str = "conclave_connections";
+const DENIED: &str = "conclave_connections_denied_total";
+
+/// Connections that are opened to one node.
+const KNOCKS: usize = 10_000;
+
+/// How many of them at a time.
+const AT_ONCE: usize = 400;
+
+/// Identities that do the whole handshake, each from the same address, and stay.
+const SYBILS: usize = 400;
+
+/// Most connections to a node that are not those of validators: the bound on one block of addresses.
+const BOUND: f64 = 160.0;
+
+/// Decides records at the node that is attacked, until `attack` ends; each takes so long.
+fn decide_meanwhile(network: &Network, name: &str, goes_on: impl Fn() -> bool) -> Vec<Duration> {
+    let mut times = Vec::new();
+    while times.len() < 10 || (goes_on() && times.len() < 500) {
+        let record = network.record(0, &format!("{name} {}", times.len()));
+        let start = Instant::now();
+        network.decide(0, &record, Duration::from_secs(30)).expect("honest traffic goes on");
+        times.push(start.elapsed());
+    }
+    times.sort();
+    times
+}
+
+fn say(what: &str, before: &[Duration], during: &[Duration]) {
+    let of = |times: &[Duration], part: usize| times[(times.len() - 1) * part / 100];
+    println!(
+        "{what}: a record took {:.1?} (median; 95 %: {:.1?}) before, {:.1?} ({:.1?}) meanwhile",
+        of(before, 50),
+        of(before, 95),
+        of(during, 50),
+        of(during, 95),
+    );
+}
+
+/// Opens a connection and holds it until the other side ends it, or for a second.
+async fn knock(address: &str) {
+    if let Ok(mut stream) = TcpStream::connect(address).await {
+        let mut nothing = [0; 256];
+        let read = async { while stream.read(&mut nothing).await.is_ok_and(|read| read > 0) {} };
+        // Held for its time: that is the attack.
+        let _ = tokio::time::timeout(Duration::from_secs(1), read).await;
+    }
+}
+
+#[test]
+fn ten_thousand_connections_from_one_address_leave_room_for_others() {
+    let network = three_of_four();
+    let parts: Vec<String> = network.addresses(0)[0].split('/').map(String::from).collect();
+    let address = Arc::new(format!("{}:{}", parts[2], parts[4]));
+    let before = decide_meanwhile(&network, "before", || false);
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let attack = network.spawn(async move {
+        let mut knocks = Vec::with_capacity(KNOCKS);
+        for _ in 0..KNOCKS {
+            let (address, place) = (address.clone(), places.clone().acquire_owned().await.unwrap());
+            knocks.push(tokio::spawn(async move {
+                knock(&address).await;
+                drop(place);
+            }));
+        }
+        for knock in knocks {
+            knock.await.unwrap();
+        }
+    });
+    let during = decide_meanwhile(&network, "during", || {
+        assert!(network.metric(0, CONNECTIONS, &[]) <= BOUND + 3.0);
+        !attack.is_finished()
+    });
+    network.block_on(attack).unwrap();
+    say("10,000 connections from one address", &before, &during);
+    let denied = network.metric(0, DENIED, &[("by", "address-block")]);
+    assert!(denied > KNOCKS as f64 / 2.0, "{denied} were denied");
+    check_undisturbed(&network, "ten thousand have knocked");
+    // Whoever comes afterwards is let in.
+    let address = network.addresses(0)[0].clone();
+    eventually("there is room again", || {
+        network.block_on(async {
+            let mut attacker = Attacker::new(network_id(&network));
+            let peer = attacker.dial(&address).await.ok()?;
+            attacker.greet(peer, attacker.observer()).await.ok()
+        })
+    });
+}
+
+#[test]
+fn many_identities_from_one_place_take_up_no_more_than_its_share() {
+    let network = three_of_four();
+    let address = network.addresses(0)[0].clone();
+    let id = network_id(&network);
+    let before = decide_meanwhile(&network, "before", || false);
+    let places = Arc::new(Semaphore::new(16));
+    let attack = network.spawn(async move {
+        let mut sybils = Vec::with_capacity(SYBILS);
+        for _ in 0..SYBILS {
+            let (address, place) = (address.clone(), places.clone().acquire_owned().await.unwrap());
+            sybils.push(tokio::spawn(async move {
+                let mut sybil = Attacker::new(id);
+                let (role, key) = (sybil.observer(), sybil.key.clone());
+                let peer = sybil.dial(&address).await.ok();
+                let entered = match peer {
+                    Some(peer) => {
+                        sybil.try_enter(peer, role, &key).await.is_ok_and(|entered| entered.is_ok())
+                    }
+                    None => false,
+                };
+                drop(place);
+                // Held as long as the test wants.
+                (sybil, entered)
+            }));
+        }
+        let mut entered = Vec::new();
+        for sybil in sybils {
+            entered.push(sybil.await.unwrap());
+        }
+        entered
+    });
+    let during = decide_meanwhile(&network, "during", || {
+        assert!(network.metric(0, CONNECTIONS, &[]) <= BOUND + 3.0);
+        !attack.is_finished()
+    });
+    let sybils = network.block_on(attack).unwrap();
+    say(&format!("{SYBILS} identities from one address"), &before, &during);
+    let entered = sybils.iter().filter(|(_, entered)| *entered).count();
+    println!("{entered} of them finished the handshake");
+    assert!(entered as f64 <= BOUND + 3.0 || network.metric(0, "conclave_peers", &[]) <= BOUND, "{entered}");
+    assert!(network.metric(0, DENIED, &[("by", "address-block")]) > 0.0);
+    assert_eq!(
+        network.metric(0, "conclave_refusals_total", &[("reason", RefusalReason::FalseClaim.code())]),
+        0.0
+    );
+    check_undisturbed(&network, "many have come");
+}
