@@ -347,7 +347,7 @@ impl Network {
     }
 
     /// Peers that have proved a validator's key: their connections count no longer among those of their addresses.
-    pub(super) fn release(&mut self, peer: &Peer) {
+    pub(super) fn count_no_longer(&mut self, peer: &Peer) {
         id_of(peer).into_iter().for_each(|id| self.swarm.behaviour_mut().address_blocks.release(id));
     }
 

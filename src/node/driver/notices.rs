@@ -37,7 +37,7 @@ impl Driver {
                 };
                 tracing::info!(peer = info.peer_id, name = info.name, height, "a peer is connected");
                 if info.validator.is_some() {
-                    self.network.release(&peer);
+                    self.network.count_no_longer(&peer);
                 }
                 self.connected.insert(peer, info.clone());
                 self.metrics.peers.set(self.connected.len() as i64);
