@@ -64,7 +64,8 @@ fn terms_that_differ_are_named_with_the_point() {
 #[test]
 fn names_and_keys_are_ones_own() {
     type Change = fn(&mut crate::gather::Config);
-    let cases: [(Change, fn(Reason) -> bool); 3] = [
+    type IsIt = fn(Reason) -> bool;
+    let cases: [(Change, IsIt); 3] = [
         (
             |config| config.name = "party-49".into(),
             |reason| matches!(reason, Reason::SameName(a, b) if a != b),

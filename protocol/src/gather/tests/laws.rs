@@ -51,7 +51,7 @@ fn message() -> impl Strategy<Value = Message> {
 enum Step {
     Connected(u8),
     Disconnected(u8),
-    Received(u8, Message),
+    Received(u8, Box<Message>),
     Registered(Vec<Seat>),
     Wait(u64),
 }
@@ -60,7 +60,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (1u8..6).prop_map(Step::Connected),
         (1u8..6).prop_map(Step::Disconnected),
-        (1u8..6, message()).prop_map(|(from, message)| Step::Received(from, message)),
+        (1u8..6, message()).prop_map(|(from, message)| Step::Received(from, Box::new(message))),
         seats().prop_map(Step::Registered),
         Just(Step::Registered((1..=4).map(seat).collect())),
         (0u64..40_000_000).prop_map(Step::Wait),
@@ -76,7 +76,7 @@ fn run(steps: &[Step]) -> Vec<String> {
         match step.clone() {
             Step::Connected(number) => party.handle(Input::Connected(peer(number)), now),
             Step::Disconnected(number) => party.handle(Input::Disconnected(peer(number)), now),
-            Step::Received(from, message) => party.handle(Input::Received(peer(from), message), now),
+            Step::Received(from, message) => party.handle(Input::Received(peer(from), *message), now),
             Step::Registered(seats) => party.handle(Input::Command(Command::Registered(seats)), now),
             Step::Wait(micros) => {
                 now = now + Duration::from_micros(micros);
