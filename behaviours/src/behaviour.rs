@@ -1,7 +1,11 @@
 //! The one behaviour that a node runs: every protocol it speaks, composed in one place.
 
-use crate::{address_blocks, channel, exchange, rendezvous, tracker};
-use libp2p::{PeerId, allow_block_list, connection_limits, identify, identity::Keypair, ping};
+use crate::{
+    address_blocks, channel, discovery, exchange,
+    nat::{self, Switches},
+    rendezvous, tracker,
+};
+use libp2p::{PeerId, allow_block_list, connection_limits, identify, identity::Keypair, mdns, ping, relay};
 use std::time::Duration;
 
 /// Bounds and names of the protocols.
@@ -37,6 +41,10 @@ pub struct Config {
     pub request_timeout: Duration,
     /// Bounds of the tracker that this node serves; `None` if it serves none (default).
     pub tracker: Option<tracker::Config>,
+    /// Which finders are on (default none).
+    pub discovery: discovery::Config,
+    /// Which parts of NAT traversal are on (default none).
+    pub nat: Switches,
 }
 
 impl Config {
@@ -57,6 +65,8 @@ impl Config {
             peers_timeout: Duration::from_secs(60),
             request_timeout: Duration::from_secs(10),
             tracker: None,
+            discovery: discovery::Config::default(),
+            nat: Switches::default(),
         }
     }
 
@@ -89,9 +99,9 @@ pub use composition::{Behaviour, BehaviourEvent};
 /// The struct alone, because the derive writes an enum of events beside it whose variants carry no documentation.
 #[allow(missing_docs)]
 mod composition {
-    use crate::{address_blocks, channel, exchange, rendezvous, tracker};
+    use crate::{address_blocks, channel, discovery::Kademlia, exchange, nat, rendezvous, tracker};
     use libp2p::{
-        allow_block_list, connection_limits, identify, ping,
+        allow_block_list, connection_limits, identify, mdns, ping,
         swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
     };
 
@@ -124,18 +134,35 @@ mod composition {
         pub rendezvous: rendezvous::Behaviour,
         /// What this node answers as a tracker, if it is one.
         pub tracker: Toggle<tracker::Behaviour>,
+        /// Finds others without trackers.
+        pub kademlia: Toggle<Kademlia>,
+        /// Finds others on the local network.
+        pub mdns: Toggle<mdns::tokio::Behaviour>,
+        /// Reaches nodes behind routers.
+        pub nat: nat::Behaviour,
     }
+}
+
+/// What belongs to the transport or the network of the machine, and so is made outside.
+pub struct Sockets {
+    /// The relay client that belongs to the transport.
+    pub relay: relay::client::Behaviour,
+    /// mDNS, where it is on.
+    pub mdns: Option<mdns::tokio::Behaviour>,
 }
 
 impl Behaviour {
     /// The behaviour of a node with this key.
-    pub fn new(keypair: &Keypair, config: &Config) -> Self {
+    pub fn new(keypair: &Keypair, sockets: Sockets, config: &Config) -> Self {
+        let peer = keypair.public().to_peer_id();
+        let table = config.discovery.kademlia.map(|role| discovery::kademlia::behaviour(peer, role));
         let limits = connection_limits::ConnectionLimits::default()
             .with_max_established(Some(config.max_connections))
             .with_max_established_per_peer(Some(config.max_connections_per_peer))
             .with_max_pending_incoming(Some(config.max_pending_incoming));
         let identify = identify::Config::new("/conclave/1".into(), keypair.public())
-            .with_agent_version(config.agent.clone());
+            .with_agent_version(config.agent.clone())
+            .with_push_listen_addr_updates(true);
         Self {
             address_blocks: address_blocks::Behaviour::new(config.address_blocks),
             limits: connection_limits::Behaviour::new(limits),
@@ -155,6 +182,9 @@ impl Behaviour {
             ),
             rendezvous: rendezvous::Behaviour::default(),
             tracker: config.tracker.clone().map(tracker::Behaviour::new).into(),
+            kademlia: table.into(),
+            mdns: sockets.mdns.into(),
+            nat: nat::Behaviour::new(peer, sockets.relay, config.nat),
         }
     }
 

@@ -6,13 +6,17 @@
 //! - [`exchange`]: bounded requests and responses; handshake and sync travel on it.
 //! - [`rendezvous`]: what is asked of trackers. [`tracker`]: what a tracker answers.
 //! - [`address_blocks`]: bounds on connections from one place.
+//! - [`discovery`]: a Kademlia table and mDNS. [`nat`]: relays, hole punching, AutoNAT, UPnP.
 //! - [`behaviour`]: the composition. [`swarm`]: the transports around it.
 //! - [`public_swarm`]: what is spoken with other people's libp2p swarms.
 
 pub mod address_blocks;
+mod addresses;
 pub mod behaviour;
 pub mod channel;
+pub mod discovery;
 pub mod exchange;
+pub mod nat;
 pub mod public_swarm;
 pub mod rendezvous;
 pub mod swarm;

@@ -1,9 +1,9 @@
 //! The swarm: transports, security and a behaviour.
 
-use crate::behaviour::{Behaviour, Config};
+use crate::behaviour::{Behaviour, Config, Sockets};
 use libp2p::{
-    Swarm, SwarmBuilder, identity::Keypair, metrics::Registry, noise, relay, swarm::NetworkBehaviour, tcp,
-    tls, yamux,
+    Swarm, SwarmBuilder, identity::Keypair, mdns, metrics::Registry, noise, relay, swarm::NetworkBehaviour,
+    tcp, tls, yamux,
 };
 use std::time::Duration;
 
@@ -12,19 +12,32 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why a swarm cannot be built.
 #[derive(Debug, thiserror::Error)]
-#[error("the node key does not work for the transport's encryption: {0}")]
-pub struct SwarmError(String);
+pub enum SwarmError {
+    /// The key.
+    #[error("the node key does not work for the transport's encryption: {0}")]
+    Key(String),
+    /// mDNS.
+    #[error(
+        "mDNS cannot use the local network: {0}; switch it off (discovery.mdns), or look at the interfaces"
+    )]
+    Mdns(std::io::Error),
+}
 
 /// The swarm of a node: [`build_with`] its composed [`Behaviour`].
 ///
 /// # Errors
-/// When the key does not fit the transports.
+/// When the key does not fit the transports, or mDNS is on and cannot use the network.
 pub fn build_swarm(
     keypair: Keypair,
     config: &Config,
     registry: &mut Registry,
 ) -> Result<Swarm<Behaviour>, SwarmError> {
-    build_with(keypair, registry, IDLE_TIMEOUT, |keypair, _| Behaviour::new(keypair, config))
+    let peer = keypair.public().to_peer_id();
+    let mdns = config.discovery.mdns.then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), peer));
+    let mdns = mdns.transpose().map_err(SwarmError::Mdns)?;
+    build_with(keypair, registry, IDLE_TIMEOUT, |keypair, relay| {
+        Behaviour::new(keypair, Sockets { relay, mdns }, config)
+    })
 }
 
 /// A swarm over TCP (Noise or TLS 1.3, Yamux) and QUIC, with DNS where the system has it configured, and over relays
@@ -39,7 +52,7 @@ pub fn build_with<B: NetworkBehaviour>(
     idle_timeout: Duration,
     behaviour: impl FnOnce(&Keypair, relay::client::Behaviour) -> B,
 ) -> Result<Swarm<B>, SwarmError> {
-    let failed = |error: &dyn std::error::Error| SwarmError(error.to_string());
+    let failed = |error: &dyn std::error::Error| SwarmError::Key(error.to_string());
     let builder = || {
         Ok::<_, SwarmError>(
             SwarmBuilder::with_existing_identity(keypair.clone())

@@ -7,6 +7,7 @@ mod archive;
 mod bench;
 mod blocks;
 mod completions;
+mod discovery_flags;
 mod failure;
 mod genesis;
 mod governance;

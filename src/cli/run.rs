@@ -1,6 +1,7 @@
 //! `conclave run`: a node, until it is told to stop.
 
 use super::{
+    discovery_flags::DiscoveryFlags,
     failure::{Context, Outcome},
     key::PassphraseFlag,
     logging,
@@ -57,6 +58,8 @@ pub(crate) struct Run {
     /// Be a tracker for others
     #[arg(long)]
     serve_tracker: bool,
+    #[command(flatten)]
+    discovery: DiscoveryFlags,
     /// Address of the HTTP API [default: 127.0.0.1:7780]
     #[arg(long, value_name = "ADDRESS:PORT")]
     api_listen: Option<SocketAddr>,
@@ -108,6 +111,7 @@ impl Run {
                 trackers: some(&self.trackers),
                 serve_tracker: self.serve_tracker.then_some(true),
             },
+            discovery: self.discovery.layer(),
             api: ApiLayer {
                 listen: self.api_listen,
                 token: None,

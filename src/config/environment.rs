@@ -22,11 +22,14 @@
 //! | `CONCLAVE_LOG` | `log.filter` | as in `RUST_LOG` |
 //! | `CONCLAVE_LOG_FORMAT` | `log.format` | `text` or `json` |
 //!
+//! Those of finders and NAT traversal: [`super::discovery`].
+//!
 //! An empty variable says nothing. (`CONCLAVE_HOME`, `CONCLAVE_API` and `CONCLAVE_PASSPHRASE` are not part of a
 //! node's configuration: see the command line.)
 
 use super::{
-    ApiLayer, ConfigError, Layer, LogFormat, LogLayer, MIN_TOKEN_BYTES, MeetingLayer, NetworkLayer, Token,
+    ApiLayer, ConfigError, DiscoveryLayer, Layer, LogFormat, LogLayer, MIN_TOKEN_BYTES, MeetingLayer,
+    NetworkLayer, Token,
 };
 use clap::ValueEnum;
 use std::{path::PathBuf, str::FromStr};
@@ -67,6 +70,7 @@ pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Layer, ConfigErro
             token_file: path("CONCLAVE_API_TOKEN_FILE"),
             hostnames: parsed("CONCLAVE_API_HOSTNAMES", text("CONCLAVE_API_HOSTNAMES"), list)?,
         },
+        discovery: DiscoveryLayer::of_environment(text)?,
         log: LogLayer {
             filter: text("CONCLAVE_LOG"),
             format: parsed("CONCLAVE_LOG_FORMAT", text("CONCLAVE_LOG_FORMAT"), format)?,
@@ -74,7 +78,7 @@ pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Layer, ConfigErro
     })
 }
 
-fn parsed<T>(
+pub(super) fn parsed<T>(
     name: &'static str,
     text: Option<String>,
     parse: impl FnOnce(String) -> Result<T, String>,
@@ -89,11 +93,11 @@ fn number<T: FromStr<Err: std::fmt::Display>>(
     parsed(name, text(name), one)
 }
 
-fn one<T: FromStr<Err: std::fmt::Display>>(text: String) -> Result<T, String> {
+pub(super) fn one<T: FromStr<Err: std::fmt::Display>>(text: String) -> Result<T, String> {
     text.parse().map_err(|error| format!("{text:?}: {error}"))
 }
 
-fn list<T: FromStr<Err: std::fmt::Display>>(text: String) -> Result<Vec<T>, String> {
+pub(super) fn list<T: FromStr<Err: std::fmt::Display>>(text: String) -> Result<Vec<T>, String> {
     text.split(',').map(|item| one(item.trim().to_owned())).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     ApiLayer, Layer, LogFormat, LogLayer, MeetingConfig, MeetingLayer, NetworkLayer,
+    discovery::{self, DiscoveryLayer, DiscoverySection, NatSection},
     located::{self, FileError},
 };
 use serde::Deserialize;
@@ -22,6 +23,10 @@ struct File {
     validator_key: Option<PathBuf>,
     #[serde(default)]
     network: NetworkSection,
+    #[serde(default)]
+    discovery: DiscoverySection,
+    #[serde(default)]
+    nat: NatSection,
     #[serde(default)]
     api: ApiSection,
     #[serde(default)]
@@ -59,7 +64,7 @@ struct LogSection {
 }
 
 /// Something that is a string in the file.
-struct Text<T>(T);
+pub(super) struct Text<T>(pub(super) T);
 
 impl<'de, T: FromStr<Err: std::fmt::Display>> Deserialize<'de> for Text<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -103,6 +108,7 @@ fn parse(home: &Path, path: &Path, text: &str) -> Result<Layer, FileError> {
             trackers: plain(file.network.trackers),
             serve_tracker: file.network.serve_tracker,
         },
+        discovery: DiscoveryLayer::of_file(file.discovery, file.nat),
         api: ApiLayer {
             listen: file.api.listen.map(|Text(address)| address),
             token_file: in_home(file.api.token_file),
@@ -192,6 +198,7 @@ impl Template {
 # Whether this node is a tracker for others, of this network and of any other.
 # serve_tracker = false
 
+{discovery}
 [api]
 # Where programs on this machine reach the node (HTTP). It lets anybody who reaches it read everything and submit
 # transactions, so an address other than loopback needs a token.
@@ -207,6 +214,7 @@ impl Template {
 # "text" for people, "json" for programs; one line each.
 # format = "text"
 "#,
+            discovery = discovery::TEMPLATE,
             genesis = path("genesis", &self.genesis, "genesis.toml"),
             node_key = path("node_key", &None, "keys/node.key"),
             validator_key = path("validator_key", &self.validator_key, "keys/validator.key"),

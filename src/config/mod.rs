@@ -3,14 +3,16 @@
 //!
 //! Each source is read into a [`Layer`], where what it does not say is `None`; [`NodeConfig::resolve`] lays them over
 //! one another. [`mod@file`] is the format of the file, [`environment`] the names of the variables, [`located`] how
-//! errors find their line.
+//! errors find their line. [`discovery`] is what finds others and crosses NAT.
 
+pub mod discovery;
 pub mod environment;
 pub mod file;
 pub mod located;
 pub mod meeting;
 
 use crate::{keys::PassphraseSource, trackers::MAX_TRACKERS};
+use discovery::{DiscoveryConfig, DiscoveryLayer};
 use libp2p::Multiaddr;
 pub use meeting::{MeetingConfig, MeetingLayer};
 use serde::{Deserialize, Serialize};
@@ -53,6 +55,8 @@ pub struct NodeConfig {
     pub trackers: Vec<Multiaddr>,
     /// Whether this node is a tracker for others (default no).
     pub serve_tracker: bool,
+    /// Finders and NAT traversal (default: everything off).
+    pub discovery: DiscoveryConfig,
     /// The HTTP API.
     pub api: ApiConfig,
     /// Logging.
@@ -125,6 +129,8 @@ pub struct Layer {
     pub validator_key: Option<PathBuf>,
     /// The network.
     pub network: NetworkLayer,
+    /// Finders and NAT traversal.
+    pub discovery: DiscoveryLayer,
     /// The API.
     pub api: ApiLayer,
     /// Logging.
@@ -208,6 +214,25 @@ pub enum ConfigError {
          CONCLAVE_API_TOKEN), or listen on 127.0.0.1"
     )]
     OpenApi(SocketAddr),
+    /// An address that does not say whose it is.
+    #[error("{field}: {address} does not say who is there: end it with /p2p/ and the peer id")]
+    NoPeerId {
+        /// The field of the file.
+        field: &'static str,
+        /// The address.
+        address: Multiaddr,
+    },
+    /// Too many of something.
+    #[error("{field}: {found} are named, and a node uses at most {}: name fewer", discovery::MAX_NAMED)]
+    TooManyNamed {
+        /// The field of the file.
+        field: &'static str,
+        /// How many.
+        found: usize,
+    },
+    /// Relays without a way to dial them.
+    #[error("nat.relays and nat.hole_punching need nat.relay_client: switch it on, or leave them away")]
+    NoRelayClient,
     /// More trackers than a node uses.
     #[error("{0} trackers are named, and a node uses at most {MAX_TRACKERS}: name fewer")]
     TooManyTrackers(usize),
@@ -262,6 +287,7 @@ impl NodeConfig {
             meeting: set.network.meeting.resolve()?,
             trackers,
             serve_tracker: set.network.serve_tracker.unwrap_or(false),
+            discovery: set.discovery.resolve()?,
             api,
             log: LogConfig {
                 filter: set.log.filter.unwrap_or_else(|| "info".into()),
@@ -290,6 +316,7 @@ impl Layer {
                 trackers: self.network.trackers.or(below.network.trackers),
                 serve_tracker: self.network.serve_tracker.or(below.network.serve_tracker),
             },
+            discovery: self.discovery.over(below.discovery),
             api: ApiLayer {
                 listen: self.api.listen.or(below.api.listen),
                 token,

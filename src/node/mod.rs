@@ -1,11 +1,13 @@
 //! The running node: libp2p, disk, clocks and signals around the logic of the protocol crate.
 //!
 //! - `driver/`: the loop that feeds the logic and carries out its effects, in order, behind the log.
-//! - `network.rs`: the swarm's side of it. `tracking.rs`: the trackers'. `persistence.rs`: the log's and the database's.
+//! - `network.rs`: the swarm's side of it. `tracking.rs`: the trackers'. `finding.rs`: other finders, NAT.
 //! - `known_peers_file.rs`: who is known, over a restart. `solver.rs`: proofs of work.
+//! - `persistence.rs`: the log's and the database's.
 //! - [`handle`]: how the rest of the process talks to it. `metrics.rs`: what Prometheus is told.
 
 mod driver;
+mod finding;
 pub mod handle;
 mod known_peers_file;
 mod metrics;
@@ -16,11 +18,11 @@ pub(crate) mod tracking;
 
 use crate::{
     api,
-    config::{ConfigError, NodeConfig},
+    config::{ConfigError, NodeConfig, discovery::DiscoveryConfig},
     genesis_file, keys,
     storage::{DatabaseError, StoreError, WalQueueError},
 };
-use conclave_behaviours::SwarmError;
+use conclave_behaviours::{SwarmError, discovery};
 use conclave_protocol::{
     node::{self as logic, RestoreError},
     peer::Peer,
@@ -134,10 +136,14 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let mut behaviour =
         conclave_behaviours::Config::new(network.to_string()[..16].to_owned(), version.to_owned());
     behaviour.tracker = config.serve_tracker.then(Default::default);
+    behaviour.discovery = finders_of(&config.discovery);
+    behaviour.nat = config.discovery.nat;
     let swarm = conclave_behaviours::build_swarm(identity.clone(), &behaviour, &mut registry)?;
     let metrics = metrics::Metrics::register(&mut registry);
     let tracking = tracking::Tracking::new(&config.trackers, &behaviour.network, identity);
-    let mut network_side = network::Network::new(swarm, behaviour.name("handshake"), tracking);
+    let finding = finding::Finding::new(config.discovery.clone(), &network.0, &mut registry);
+    let mut network_side = network::Network::new(swarm, behaviour.name("handshake"), tracking, finding);
+    network_side.start_finding();
     network_side.listen(&config.listen)?;
     let api_listener = TcpListener::bind(config.api.listen)
         .await
@@ -196,4 +202,10 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         // A panic there has been printed; the node's own result says more.
         Err(_) => result,
     }
+}
+
+/// The finders that a configuration switches on. Who has to be reached over a relay cannot serve the table.
+fn finders_of(config: &DiscoveryConfig) -> discovery::Config {
+    let role = if config.relays.is_empty() { discovery::Role::Server } else { discovery::Role::Client };
+    discovery::Config { kademlia: config.kademlia.then_some(role), mdns: config.mdns }
 }

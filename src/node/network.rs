@@ -1,6 +1,6 @@
 //! Between the swarm and the node's logic: identifiers, connections, frames, requests.
 
-use super::{NodeError, tracking::Tracking};
+use super::{NodeError, finding::Finding, tracking::Tracking};
 use conclave_behaviours::{Behaviour, BehaviourEvent, address_blocks::TooManyOfBlock, channel, exchange};
 use conclave_protocol::{
     handshake::{Command, Direction},
@@ -9,7 +9,9 @@ use conclave_protocol::{
     time::Time,
 };
 use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, Swarm, identify,
+    Multiaddr, PeerId, StreamProtocol, Swarm,
+    core::{ConnectedPoint, Endpoint},
+    identify,
     multiaddr::Protocol as Part,
     request_response::{self, InboundRequestId, OutboundFailure, OutboundRequestId},
     swarm::{
@@ -44,12 +46,18 @@ pub(super) fn text_of(peer: &Peer) -> String {
     id_of(peer).map_or_else(|| format!("{peer:?}"), |id| id.to_base58())
 }
 
-/// The peer id at the end of a multiaddr.
+/// The peer id at the end of a multiaddr; one before `/p2p-circuit` is the relay's.
 pub(super) fn peer_in(address: &Multiaddr) -> Option<PeerId> {
-    address.iter().find_map(|part| match part {
-        Part::P2p(id) => Some(id),
+    match address.iter().last() {
+        Some(Part::P2p(id)) => Some(id),
         _ => None,
-    })
+    }
+}
+
+/// Whether this side of a connection counts as the one that dialled: where both sides dial at the same moment to get
+/// through routers, they have agreed on one.
+pub(super) fn is_dialled(endpoint: &ConnectedPoint) -> bool {
+    matches!(endpoint, ConnectedPoint::Dialer { role_override: Endpoint::Dialer, .. })
 }
 
 /// The swarm and what is needed to translate for it.
@@ -63,24 +71,31 @@ pub(super) struct Network {
     connections: BTreeMap<u64, ConnectionId>,
     connection_numbers: BTreeMap<ConnectionId, u64>,
     /// Addresses being dialled, by the connection that may come of it.
-    dials: BTreeMap<ConnectionId, String>,
+    pub(super) dials: BTreeMap<ConnectionId, String>,
     /// Peers being dialled, likewise.
-    dials_of_peers: BTreeMap<ConnectionId, Peer>,
+    pub(super) dials_of_peers: BTreeMap<ConnectionId, Peer>,
     closing: VecDeque<(Instant, ConnectionId)>,
     /// Remote addresses of peers, for people.
     addresses: BTreeMap<PeerId, String>,
     next_connection: u64,
     pub(super) tracking: Tracking,
+    pub(super) finding: Finding,
     /// Why incoming connections were denied, until the driver has counted them: after every event.
     denied: Vec<&'static str>,
 }
 
 impl Network {
-    pub(super) fn new(swarm: Swarm<Behaviour>, handshake: String, tracking: Tracking) -> Self {
+    pub(super) fn new(
+        swarm: Swarm<Behaviour>,
+        handshake: String,
+        tracking: Tracking,
+        finding: Finding,
+    ) -> Self {
         Self {
             swarm,
             handshake,
             tracking,
+            finding,
             inbound: BTreeMap::new(),
             inbound_numbers: 0,
             outbound: BTreeMap::new(),
@@ -113,15 +128,17 @@ impl Network {
     pub(super) fn translate(&mut self, event: SwarmEvent<BehaviourEvent>) -> Vec<Input> {
         match event {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
-                if self.is_held_back(peer_id, connection_id, endpoint.get_remote_address()) {
+                if self.is_held_back(peer_id, connection_id, &endpoint) {
                     return Vec::new();
                 }
-                self.established(peer_id, connection_id, endpoint.is_dialer(), endpoint.get_remote_address())
+                let remote = endpoint.get_remote_address();
+                self.established(peer_id, connection_id, is_dialled(&endpoint), remote)
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
                 if num_established == 0 {
                     self.addresses.remove(&peer_id);
                 }
+                self.finding.disconnected(connection_id);
                 if self.was_held_back(&peer_id, connection_id, num_established == 0) {
                     return Vec::new();
                 }
@@ -130,7 +147,12 @@ impl Network {
                     self.connections.remove(&connection);
                     Input::Handshake(Command::ConnectionClosed { peer, connection })
                 });
-                closed.into_iter().collect()
+                let mut inputs: Vec<Input> = closed.into_iter().collect();
+                // A connection that was held back may take its place.
+                if !self.finding.is_told(&peer_id) {
+                    inputs.extend(self.release(&peer_id));
+                }
+                inputs
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 if let Some(peer) = self.dials_of_peers.remove(&connection_id) {
@@ -156,12 +178,20 @@ impl Network {
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 tracing::info!(%address, "listening");
+                self.listens(&address);
                 vec![self.own_addresses()]
             }
-            SwarmEvent::ExpiredListenAddr { .. }
-            | SwarmEvent::ListenerClosed { .. }
-            | SwarmEvent::ExternalAddrConfirmed { .. }
-            | SwarmEvent::ExternalAddrExpired { .. } => vec![self.own_addresses()],
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.listens_no_more(&address);
+                vec![self.own_addresses()]
+            }
+            SwarmEvent::ListenerClosed { listener_id, reason, .. } => {
+                self.listener_closed(listener_id, reason.as_ref().copied());
+                vec![self.own_addresses()]
+            }
+            SwarmEvent::ExternalAddrConfirmed { .. } | SwarmEvent::ExternalAddrExpired { .. } => {
+                vec![self.own_addresses()]
+            }
             SwarmEvent::Behaviour(event) => self.behaviour(event),
             _ => Vec::new(),
         }
@@ -180,6 +210,7 @@ impl Network {
         self.connections.insert(connection, connection_id);
         self.connection_numbers.insert(connection_id, connection);
         self.addresses.insert(id, remote.to_string());
+        self.finding.tell(id, connection_id);
         let direction = if is_dialer { Direction::Dialled } else { Direction::Accepted };
         let address = self.dials.remove(&connection_id);
         self.dials_of_peers.remove(&connection_id);
@@ -206,10 +237,14 @@ impl Network {
                 inputs
             }
             BehaviourEvent::Rendezvous(event) => self.tracker_event(event),
+            BehaviourEvent::Kademlia(event) => self.kademlia_event(event),
+            BehaviourEvent::Mdns(event) => self.mdns_event(event),
+            BehaviourEvent::Nat(event) => self.nat_event(event),
             BehaviourEvent::Sync(event) => self.exchange(Protocol::Sync, event),
             BehaviourEvent::Admission(event) => self.exchange(Protocol::Admission, event),
             BehaviourEvent::Peers(event) => self.exchange(Protocol::Peers, event),
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                self.learn(peer_id, &info);
                 if self.is_held_back_still(&peer_id) {
                     return self.identified(&peer_id, &info.protocols);
                 }

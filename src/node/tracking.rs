@@ -1,12 +1,13 @@
 //! The trackers' side of the network: does what [`Trackers`] decides, and holds their connections back from the
 //! handshake until it is clear that a tracker is also a node of this network.
 
-use super::network::{Network, peer_of};
-use crate::trackers::{Action, MAX_TRACKERS, TTL, Trackers};
+use super::network::{Network, is_dialled, peer_of};
+use crate::trackers::{Action, TTL, Trackers};
 use conclave_behaviours::rendezvous::{self, MAX_RECORDS, Namespace, SignedRecord};
 use conclave_protocol::{known_peers::Source, node::Input};
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
+    core::ConnectedPoint,
     identity::Keypair,
     multiaddr::Protocol,
     swarm::{ConnectionId, DialError, dial_opts::DialOpts},
@@ -17,13 +18,15 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// Most connections that are held back; more are treated as those of any other peer.
-const MAX_HELD_BACK: usize = 2 * MAX_TRACKERS;
+/// Most connections that are held back: those to trackers, and those of strangers whom this node serves or asks. More
+/// are treated as those of any other peer.
+const MAX_HELD_BACK: usize = 256;
 
-/// A connection that was dialled to a tracker, of which the logic is not told yet.
+/// A connection of which the logic is not told yet.
 pub(super) struct HeldBack {
     peer: PeerId,
     remote: Multiaddr,
+    dialled: bool,
 }
 
 /// What the network keeps for its trackers.
@@ -138,20 +141,23 @@ impl Network {
         }
     }
 
-    /// Whether a new connection was dialled to a tracker, and so is held back from the logic.
+    /// Whether a new connection was dialled to a tracker, or by a finder, and so is held back from the logic.
     pub(super) fn is_held_back(
         &mut self,
         peer: PeerId,
         connection: ConnectionId,
-        remote: &Multiaddr,
+        endpoint: &ConnectedPoint,
     ) -> bool {
         let dialled = self.tracking.dials.remove(&connection);
         if let Some(number) = dialled {
             self.tracking.trackers.connected(number, peer);
         }
-        let hold = dialled.is_some() && self.tracking.held_back.len() < MAX_HELD_BACK;
+        let unasked = self.is_unasked(peer, connection, endpoint);
+        let hold = (dialled.is_some() || unasked) && self.tracking.held_back.len() < MAX_HELD_BACK;
         if hold {
-            self.tracking.held_back.insert(connection, HeldBack { peer, remote: remote.clone() });
+            let remote = endpoint.get_remote_address().clone();
+            let held = HeldBack { peer, remote, dialled: is_dialled(endpoint) };
+            self.tracking.held_back.insert(connection, held);
         }
         hold
     }
@@ -172,7 +178,7 @@ impl Network {
         let mut inputs = Vec::new();
         for connection in released {
             if let Some(held) = self.tracking.held_back.remove(&connection) {
-                inputs.extend(self.established(held.peer, connection, true, &held.remote));
+                inputs.extend(self.established(held.peer, connection, held.dialled, &held.remote));
             }
         }
         inputs
@@ -183,9 +189,11 @@ impl Network {
         self.tracking.held_back.values().any(|held| held.peer == *peer)
     }
 
-    /// A peer has said what it speaks: if that is this network's handshake, it is one of us.
+    /// A peer has said what it speaks: if that is this network's handshake, it is one of us. One connection is enough: a
+    /// further one, say to dial back, waits until the first is gone or the peer begins a handshake.
     pub(super) fn identified(&mut self, peer: &PeerId, protocols: &[StreamProtocol]) -> Vec<Input> {
-        if protocols.iter().any(|protocol| protocol.as_ref() == self.handshake) {
+        let is_node = protocols.iter().any(|protocol| protocol.as_ref() == self.handshake);
+        if is_node && !self.finding.is_told(peer) {
             return self.release(peer);
         }
         Vec::new()

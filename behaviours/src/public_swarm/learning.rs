@@ -1,101 +1,21 @@
 //! What is kept of what a stranger says of itself.
 
 use super::Behaviour;
-use libp2p::{Multiaddr, PeerId, StreamProtocol, identify, multiaddr::Protocol};
+use crate::discovery::routing;
+use libp2p::{PeerId, StreamProtocol, identify};
 
-/// Most addresses of one peer that go into the routing table. An honest peer has a handful for each transport.
+/// Most addresses of one peer that are in the routing table. An honest peer has a handful for each transport.
 pub const MAX_ADDRESSES_PER_PEER: usize = 16;
-
-/// What became of an identify message.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Learned {
-    /// Addresses that were put into the Kademlia table.
-    pub kept: usize,
-    /// Addresses beyond [`MAX_ADDRESSES_PER_PEER`], or of no use, that were not.
-    pub ignored: usize,
-}
-
-/// The addresses of an identify message that are worth keeping, up to `limit`, and how many are not.
-pub fn useful_addresses(peer: &PeerId, addresses: &[Multiaddr], limit: usize) -> (Vec<Multiaddr>, usize) {
-    let mut kept: Vec<Multiaddr> = Vec::new();
-    for address in addresses {
-        if kept.len() < limit && is_useful(peer, address) && !kept.contains(address) {
-            kept.push(address.clone());
-        }
-    }
-    let ignored = addresses.len() - kept.len();
-    (kept, ignored)
-}
-
-/// Whether an address could be dialled, and does not name somebody else.
-fn is_useful(peer: &PeerId, address: &Multiaddr) -> bool {
-    let mut has_port = false;
-    let mut last_peer = None;
-    for part in address {
-        match part {
-            Protocol::Tcp(0) | Protocol::Udp(0) => return false,
-            Protocol::Ip4(ip) if ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast() => {
-                return false;
-            }
-            Protocol::Ip6(ip) if ip.is_unspecified() || ip.is_multicast() => return false,
-            Protocol::Tcp(_) | Protocol::Udp(_) | Protocol::P2pCircuit => has_port = true,
-            Protocol::P2p(id) => last_peer = Some(id),
-            _ => {}
-        }
-    }
-    let is_relayed = address.iter().any(|part| part == Protocol::P2pCircuit);
-    has_port && (is_relayed || last_peer.is_none_or(|id| id == *peer))
-}
 
 impl Behaviour {
     /// Puts a peer that speaks this swarm's Kademlia into the routing table, with the useful ones of its addresses.
-    pub fn learn(&mut self, peer: PeerId, info: &identify::Info) -> Learned {
-        let (kept, ignored) = useful_addresses(&peer, &info.listen_addrs, MAX_ADDRESSES_PER_PEER);
-        let Some(kademlia) = self.kademlia.as_mut() else { return Learned::default() };
+    /// Returns how many addresses were not kept.
+    pub fn learn(&mut self, peer: PeerId, info: &identify::Info) -> usize {
+        let Some(kademlia) = self.kademlia.as_mut() else { return 0 };
         let speaks = |name: &StreamProtocol| info.protocols.contains(name);
         if !kademlia.protocol_names().iter().any(speaks) {
-            return Learned::default();
+            return 0;
         }
-        for address in &kept {
-            kademlia.add_address(&peer, address.clone());
-        }
-        Learned { kept: kept.len(), ignored }
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_that_lead_nowhere_or_to_others_are_ignored() {
-        let peer = PeerId::random();
-        let other = PeerId::random();
-        let parse = |text: String| text.parse::<Multiaddr>().unwrap();
-        let relayed = format!("/ip4/192.0.2.1/tcp/1/p2p/{other}/p2p-circuit/p2p/{peer}");
-        let good =
-            ["/ip4/192.0.2.1/tcp/1".into(), format!("/dns/example.org/udp/1/quic-v1/p2p/{peer}"), relayed];
-        let bad = [
-            "/ip4/192.0.2.1".into(),
-            "/ip4/0.0.0.0/tcp/1".into(),
-            "/ip4/224.0.0.1/udp/1".into(),
-            "/ip6/::/tcp/1".into(),
-            "/ip4/192.0.2.1/tcp/0".into(),
-            format!("/ip4/192.0.2.1/tcp/1/p2p/{other}"),
-        ];
-        let all: Vec<Multiaddr> = good.iter().chain(&bad).chain(&good[..1]).cloned().map(parse).collect();
-        let (kept, ignored) = useful_addresses(&peer, &all, 8);
-        assert_eq!(kept, good.map(parse).to_vec());
-        assert_eq!(ignored, bad.len() + 1);
-    }
-
-    #[test]
-    fn more_addresses_than_the_bound_are_ignored() {
-        let peer = PeerId::random();
-        let all: Vec<Multiaddr> =
-            (1..=1000).map(|port| format!("/ip4/192.0.2.1/tcp/{port}").parse().unwrap()).collect();
-        let (kept, ignored) = useful_addresses(&peer, &all, MAX_ADDRESSES_PER_PEER);
-        assert_eq!((kept.len(), ignored), (MAX_ADDRESSES_PER_PEER, 1000 - MAX_ADDRESSES_PER_PEER));
+        routing::learn(kademlia, peer, &info.listen_addrs, MAX_ADDRESSES_PER_PEER)
     }
 }

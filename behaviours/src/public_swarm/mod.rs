@@ -13,4 +13,4 @@ pub mod learning;
 pub use behaviour::{
     Behaviour, BehaviourEvent, Config, MAX_CONNECTIONS, MAX_MESSAGE_BYTES, Messages, Ping, build,
 };
-pub use learning::{Learned, MAX_ADDRESSES_PER_PEER};
+pub use learning::MAX_ADDRESSES_PER_PEER;

@@ -161,13 +161,13 @@ impl Member {
                 info,
                 ..
             })) => {
-                let learned = self.swarm.behaviour_mut().learn(peer_id, &info);
+                let ignored_addresses = self.swarm.behaviour_mut().learn(peer_id, &info);
                 Event::Identified {
                     peer: peer_id.to_string(),
                     agent: info.agent_version,
                     protocols: info.protocols.iter().map(ToString::to_string).collect(),
                     addresses: info.listen_addrs.iter().map(ToString::to_string).collect(),
-                    ignored_addresses: learned.ignored,
+                    ignored_addresses,
                 }
                 .show(self.form)
             }

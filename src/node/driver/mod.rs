@@ -191,7 +191,8 @@ impl Driver {
     fn deadline(&self) -> Instant {
         let machine = self.node.poll_timeout().map(|Time(micros)| self.start + Duration::from_micros(micros));
         let far = Instant::now() + Duration::from_secs(3600);
-        let network = [self.network.next_closing(), self.network.next_tracking()];
+        let network =
+            [self.network.next_closing(), self.network.next_tracking(), self.network.next_finding()];
         let due = [machine, self.leaving_until].into_iter().chain(network);
         due.flatten().min().map_or(far, |due| due.min(far))
     }
@@ -199,6 +200,7 @@ impl Driver {
     fn timeout(&mut self) {
         self.network.close_due();
         self.network.track();
+        self.network.find();
         let clock = clock(self.start);
         if self.node.poll_timeout().is_some_and(|due| due <= clock.time) {
             self.node.handle_timeout(clock);
@@ -300,7 +302,10 @@ impl Driver {
                 self.metrics.known_peers(self.node.known_peers().table());
                 self.save_peers(saved);
             }
-            Effect::AskTrackers => self.network.ask_trackers(),
+            Effect::AskTrackers => {
+                self.network.ask_trackers();
+                self.network.ask_finders();
+            }
             Effect::Tell(notice) => self.notice(notice),
             Effect::Append(_) => {}
             effect => self.send_to_network(effect),
