@@ -5,7 +5,10 @@
 //! turns out to be a node of this network, like the connections to trackers; so are connections of strangers where this
 //! node serves them.
 
-use super::network::{Network, peer_of};
+use super::{
+    network::{Network, peer_of},
+    tracking::reachable,
+};
 use crate::config::discovery::DiscoveryConfig;
 use conclave_behaviours::{
     discovery::{self, Finder, Found},
@@ -246,17 +249,22 @@ impl Network {
         }
     }
 
-    /// This node listens at an address: a relay server tells it to those who reserve.
-    pub(super) fn listens(&mut self, address: &Multiaddr) {
-        if self.finding.config.nat.relay_server {
-            self.swarm.add_external_address(address.clone());
+    /// The addresses at which this node listens have changed: a relay server tells those that mean something to others
+    /// to whoever reserves a place.
+    pub(super) fn tell_listened(&mut self, gone: Option<&Multiaddr>) {
+        if !self.finding.config.nat.relay_server {
+            return;
         }
-    }
-
-    /// This node listens no more at an address.
-    pub(super) fn listens_no_more(&mut self, address: &Multiaddr) {
-        if self.finding.config.nat.relay_server {
+        let is_direct = |address: &&Multiaddr| !address.iter().any(|part| part == Protocol::P2pCircuit);
+        let direct: Vec<Multiaddr> = self.swarm.listeners().filter(is_direct).cloned().collect();
+        let told = reachable(direct.iter());
+        let is_configured = |address: &&Multiaddr| self.finding.config.external.contains(address);
+        let untold = direct.iter().filter(|address| !told.contains(address)).chain(gone);
+        for address in untold.filter(|address| !is_configured(address)) {
             self.swarm.remove_external_address(address);
+        }
+        for address in told {
+            self.swarm.add_external_address(address);
         }
     }
 

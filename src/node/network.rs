@@ -178,11 +178,11 @@ impl Network {
             }
             SwarmEvent::NewListenAddr { address, .. } => {
                 tracing::info!(%address, "listening");
-                self.listens(&address);
+                self.tell_listened(None);
                 vec![self.own_addresses()]
             }
             SwarmEvent::ExpiredListenAddr { address, .. } => {
-                self.listens_no_more(&address);
+                self.tell_listened(Some(&address));
                 vec![self.own_addresses()]
             }
             SwarmEvent::ListenerClosed { listener_id, reason, .. } => {

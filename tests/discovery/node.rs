@@ -127,6 +127,15 @@ impl Network {
         });
     }
 
+    /// Waits until `node` knows at least `count` peers from `source`.
+    pub(crate) fn wait_known(&self, node: &Node, source: &str, count: usize) {
+        eventually(&format!("{} knows {count} peers by {source}", node.name), || {
+            let known = self.runtime.block_on(node.client().known_peers()).ok()?;
+            let by_source = known.peers.iter().filter(|peer| peer.sources.iter().any(|name| name == source));
+            (by_source.count() >= count).then_some(())
+        });
+    }
+
     /// Where `node` has `other`, once it has it.
     pub(crate) fn wait_peer(&self, node: &Node, other: &Node, fits: impl Fn(&str) -> bool) -> String {
         let id = other.peer_id();

@@ -16,6 +16,7 @@ fn nodes_that_know_one_peer_of_the_table_find_the_validators_and_need_it_no_more
     let observer = network.observer("early", &["--kademlia", "--kademlia-peer", &hub.address]);
     network.wait_peers(&observer, 4);
     network.wait_counter(&observer, "conclave_found_peers_total{kind=\"kademlia\"}");
+    network.wait_known(&observer, "kademlia", 4);
 
     drop(hub);
     network.decide(&validators[1], "without the hub");
