@@ -9,7 +9,7 @@ pub use events::Events;
 use crate::api::{
     MAX_WAIT_MS, Problem,
     types::{
-        BallotInfo, BlockInfo, Blocks, GenesisInfo, Health, KnownPeers, Peers, Poll, PollTally, Polls,
+        BallotInfo, BlockInfo, Blocks, Connect, GenesisInfo, Health, KnownPeers, Peer, Peers, Poll, PollTally, Polls,
         ProofInfo, ProposalInfo, Proposals, Sender, Status, Submitted, TransactionInfo, TransactionProof,
         TransactionStatus, Validators,
     },
@@ -32,7 +32,7 @@ use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Write as _, time::Duration};
 
 /// How long a connection may take to be made.
@@ -185,6 +185,12 @@ impl Client {
         self.get("/v1/peers/known").await
     }
 
+    /// Has the node connect to a multiaddress; returns the peer there when its handshake is done.
+    pub async fn connect(&self, address: &str) -> Result<Peer, ClientError> {
+        let body = Body::json(&Connect { address: address.into() });
+        self.post("/v1/peers", body, ANSWER_TIMEOUT).await
+    }
+
     /// The validators of the next height.
     pub async fn validators(&self) -> Result<Validators, ClientError> {
         self.get("/v1/validators").await
@@ -258,7 +264,7 @@ impl Client {
 
     /// Submits a transaction and does not wait for the decision. The status is `Pending`.
     pub async fn submit(&self, transaction: &Transaction) -> Result<TransactionStatus, ClientError> {
-        self.post("/v1/transactions", codec::encode(transaction), ANSWER_TIMEOUT).await
+        self.post("/v1/transactions", Body::cbor(transaction), ANSWER_TIMEOUT).await
     }
 
     /// Submits a transaction and waits until it is decided: `Pending` when it is not after `timeout` (at most a
@@ -269,7 +275,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<TransactionStatus, ClientError> {
         let (path, patience) = waiting(timeout);
-        self.post(&path, codec::encode(transaction), patience).await
+        self.post(&path, Body::cbor(transaction), patience).await
     }
 
     /// Submits several transactions, at most [`MAX_SUBMISSION`](crate::api::MAX_SUBMISSION), with one result for each in their order; waits for the
@@ -280,7 +286,7 @@ impl Client {
         timeout: Option<Duration>,
     ) -> Result<Vec<TransactionStatus>, ClientError> {
         let (path, patience) = timeout.map_or_else(|| ("/v1/transactions".into(), ANSWER_TIMEOUT), waiting);
-        let submitted: Submitted = self.post(&path, codec::encode(transactions), patience).await?;
+        let submitted: Submitted = self.post(&path, Body::cbor(transactions), patience).await?;
         Ok(submitted.results)
     }
 
@@ -298,10 +304,10 @@ impl Client {
     async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
-        cbor: Vec<u8>,
+        body: Body,
         patience: Duration,
     ) -> Result<T, ClientError> {
-        let bytes = self.exchange(Method::POST, path, Some(cbor), patience).await?;
+        let bytes = self.exchange(Method::POST, path, Some(body), patience).await?;
         serde_json::from_slice(&bytes).map_err(|error| malformed(path, error))
     }
 
@@ -310,10 +316,10 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        cbor: Option<Vec<u8>>,
+        body: Option<Body>,
         patience: Duration,
     ) -> Result<Bytes, ClientError> {
-        let response = self.send(method, path, cbor, patience).await?;
+        let response = self.send(method, path, body, patience).await?;
         self.in_time(patience, read(path, response)).await
     }
 
@@ -322,7 +328,7 @@ impl Client {
         &self,
         method: Method,
         path: &str,
-        cbor: Option<Vec<u8>>,
+        body: Option<Body>,
         patience: Duration,
     ) -> Result<Response<Incoming>, ClientError> {
         let uri =
@@ -331,10 +337,10 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        if cbor.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/cbor");
+        if let Some(body) = &body {
+            request = request.header(header::CONTENT_TYPE, body.media_type);
         }
-        let body = Full::new(Bytes::from(cbor.unwrap_or_default()));
+        let body = Full::new(Bytes::from(body.map(|body| body.bytes).unwrap_or_default()));
         let request = request.body(body).map_err(|error| malformed(path, error))?;
         let response = self.in_time(patience, async {
             self.http.request(request).await.map_err(|error| match error.is_connect() {
@@ -358,6 +364,23 @@ impl Client {
     ) -> Result<T, ClientError> {
         let timeout = || ClientError::Timeout { url: self.url.clone(), seconds: patience.as_secs() };
         tokio::time::timeout(patience, exchange).await.unwrap_or_else(|_| Err(timeout()))
+    }
+}
+
+/// What a request carries.
+struct Body {
+    media_type: &'static str,
+    bytes: Vec<u8>,
+}
+
+impl Body {
+    fn cbor(value: &(impl Serialize + ?Sized)) -> Self {
+        Self { media_type: "application/cbor", bytes: codec::encode(value) }
+    }
+
+    fn json(value: &impl Serialize) -> Self {
+        let bytes = serde_json::to_vec(value).expect("what is sent as JSON has only texts and numbers");
+        Self { media_type: "application/json", bytes }
     }
 }
 

@@ -91,3 +91,17 @@ pub(super) async fn body(app: &App, headers: &HeaderMap, body: Body) -> Result<B
         Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
     })
 }
+
+/// A body in JSON, and in nothing else.
+pub(super) async fn json<T: DeserializeOwned>(
+    app: &App,
+    headers: &HeaderMap,
+    content: Body,
+) -> Result<T, Problem> {
+    if format(headers)? != Format::Json {
+        let detail = "send application/json as `Content-Type`";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
+    let bytes = body(app, headers, content).await?;
+    serde_json::from_slice(&bytes).map_err(|error| Problem::bad_request(format!("in the body: {error}")))
+}

@@ -61,6 +61,9 @@ pub const MAX_BLOCKS_PAGE: usize = 100;
 /// Longest wait for a decision that a request can ask for, in milliseconds.
 pub const MAX_WAIT_MS: u64 = 60_000;
 
+/// Longest time in which a peer that is connected to has to finish its handshake, the dial included, in milliseconds.
+pub const MAX_CONNECT_MS: u64 = 10_000;
+
 /// What is measured; shared with whoever registers more.
 pub type Metrics = Arc<Mutex<Registry>>;
 

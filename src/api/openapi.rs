@@ -18,6 +18,7 @@ use utoipa::OpenApi;
         handlers::node::genesis,
         handlers::peers::peers,
         handlers::peers::known,
+        handlers::connecting::connect,
         handlers::node::validators,
         handlers::node::sender,
         handlers::blocks::list,

@@ -2,7 +2,7 @@
 
 use super::{
     App, guard,
-    handlers::{blocks, events, governance, node, operations, peers, polls, transactions},
+    handlers::{blocks, connecting, events, governance, node, operations, peers, polls, transactions},
 };
 use axum::{
     Router,
@@ -21,7 +21,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/metrics", get(operations::metrics)),
         ("/v1/status", get(node::status)),
         ("/v1/genesis", get(node::genesis)),
-        ("/v1/peers", get(peers::peers)),
+        ("/v1/peers", get(peers::peers).post(connecting::connect)),
         ("/v1/peers/known", get(peers::known)),
         ("/v1/validators", get(node::validators)),
         ("/v1/senders/{key}", get(node::sender)),

@@ -16,6 +16,7 @@ use conclave_ledger::{
     transaction::Transaction,
 };
 use conclave_protocol::known_peers::KnownPeers;
+use libp2p::Multiaddr;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -138,6 +139,15 @@ pub enum NodeEvent {
         /// Its peer id.
         peer_id: String,
     },
+    /// A handshake was refused.
+    PeerRefused {
+        /// The peer's id.
+        peer_id: String,
+        /// Why.
+        reason: String,
+        /// Whether it was this node that refused.
+        by_us: bool,
+    },
     /// A peer was blamed for something.
     PeerPenalized {
         /// Its peer id.
@@ -170,11 +180,15 @@ pub enum Outcome {
     Dropped(String),
 }
 
+/// What came of dialling an address: the peer id of the node there, or why there is no connection.
+pub type Dialled = Result<String, String>;
+
 /// A request to the node's task.
 pub(crate) enum Request {
     Read(Box<dyn FnOnce(&NodeView<'_>) + Send>),
     Submit { transactions: Vec<Transaction>, reply: oneshot::Sender<Vec<Result<TransactionId, PoolError>>> },
     Wait { id: TransactionId, reply: oneshot::Sender<Outcome> },
+    Dial { address: Multiaddr, reply: oneshot::Sender<Dialled> },
 }
 
 /// A running node, as the rest of the process sees it. Cheap to clone.
@@ -225,6 +239,17 @@ impl Handle {
     pub async fn wait(&self, id: TransactionId) -> Result<Outcome, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request::Wait { id, reply }).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Dials an address once and waits for the connection. The handshake follows it: see
+    /// [`NodeEvent::PeerConnected`]. A peer that was reached is dialled again when it is lost.
+    ///
+    /// # Errors
+    /// When the node has stopped.
+    pub async fn dial(&self, address: Multiaddr) -> Result<Dialled, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Dial { address, reply }).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 

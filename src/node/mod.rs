@@ -2,10 +2,12 @@
 //!
 //! - `driver/`: the loop that feeds the logic and carries out its effects, in order, behind the log.
 //! - `network.rs`: the swarm's side of it. `tracking.rs`: the trackers'. `finding.rs`: other finders, NAT.
+//! - `dialling.rs`: dials that somebody waits for.
 //! - `known_peers_file.rs`: who is known, over a restart. `solver.rs`: proofs of work.
 //! - `persistence.rs`: the log's and the database's.
 //! - [`handle`]: how the rest of the process talks to it. `metrics.rs`: what Prometheus is told.
 
+mod dialling;
 mod driver;
 mod finding;
 pub mod handle;

@@ -1,6 +1,6 @@
 //! Between the swarm and the node's logic: identifiers, connections, frames, requests.
 
-use super::{NodeError, finding::Finding, tracking::Tracking};
+use super::{NodeError, dialling::AskedDials, finding::Finding, tracking::Tracking};
 use conclave_behaviours::{Behaviour, BehaviourEvent, address_blocks::TooManyOfBlock, channel, exchange};
 use conclave_protocol::{
     handshake::{Command, Direction},
@@ -74,6 +74,8 @@ pub(super) struct Network {
     pub(super) dials: BTreeMap<ConnectionId, String>,
     /// Peers being dialled, likewise.
     pub(super) dials_of_peers: BTreeMap<ConnectionId, Peer>,
+    /// Dials that callers wait for.
+    pub(super) asked: AskedDials,
     closing: VecDeque<(Instant, ConnectionId)>,
     /// Remote addresses of peers, for people.
     addresses: BTreeMap<PeerId, String>,
@@ -103,6 +105,7 @@ impl Network {
             connection_numbers: BTreeMap::new(),
             dials: BTreeMap::new(),
             dials_of_peers: BTreeMap::new(),
+            asked: AskedDials::default(),
             closing: VecDeque::new(),
             addresses: BTreeMap::new(),
             next_connection: 0,
@@ -155,6 +158,7 @@ impl Network {
                 inputs
             }
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                self.asked.failed(&connection_id, &error);
                 if let Some(peer) = self.dials_of_peers.remove(&connection_id) {
                     tracing::debug!(peer = text_of(&peer), %error, "dial failed");
                     return vec![Input::DialFailed(peer)];
@@ -215,10 +219,9 @@ impl Network {
         let address = self.dials.remove(&connection_id);
         self.dials_of_peers.remove(&connection_id);
         let remote = Input::RemoteAddress { peer, address: remote.to_string() };
-        vec![
-            remote,
-            Input::Handshake(Command::ConnectionEstablished { peer, connection, direction, address }),
-        ]
+        let established = Command::ConnectionEstablished { peer, connection, direction, address };
+        let asked_for = self.asked.succeeded(&connection_id, &id, peer);
+        [remote, Input::Handshake(established)].into_iter().chain(asked_for).collect()
     }
 
     fn behaviour(&mut self, event: BehaviourEvent) -> Vec<Input> {

@@ -108,6 +108,9 @@ impl Subscriber {
             }
             NodeEvent::PeerConnected(peer) => Event::PeerConnected { peer: peer.into() },
             NodeEvent::PeerLost { peer_id } => Event::PeerLost { peer_id },
+            NodeEvent::PeerRefused { peer_id, reason, by_us } => {
+                Event::PeerRefused { peer_id, reason, by_us }
+            }
             NodeEvent::PeerPenalized { peer_id, reason } => Event::PeerPenalized { peer_id, reason },
             NodeEvent::CatchingUp { height, target } => Event::CatchingUp { height, target },
         }

@@ -1,6 +1,7 @@
 //! What the routes answer, by subject.
 
 pub(super) mod blocks;
+pub(super) mod connecting;
 pub(super) mod events;
 pub(super) mod governance;
 pub(super) mod node;

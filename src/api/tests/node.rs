@@ -7,8 +7,8 @@ use super::super::{ApiConfig, Metrics, ServeError, serve};
 use crate::{
     client::Client,
     node::handle::{
-        EVENT_QUEUE, Handle, NodeEvent, NodeStatus, NodeView, Outcome, PeerInfo, REQUEST_QUEUE, RecentHeight,
-        Request,
+        Dialled, EVENT_QUEUE, Handle, NodeEvent, NodeStatus, NodeView, Outcome, PeerInfo, REQUEST_QUEUE,
+        RecentHeight, Request,
     },
     storage::{Batch, Database, TransactionLocation},
 };
@@ -57,6 +57,8 @@ pub(super) enum Control {
     Status(NodeStatus),
     /// Be connected to these peers.
     Peers(Vec<PeerInfo>),
+    /// Say this to whoever has an address dialled from now on.
+    Dialled(Dialled),
     /// Drop everything that waits, for this reason.
     Drop(String),
 }
@@ -134,6 +136,7 @@ struct FakeNode {
     events: broadcast::Sender<NodeEvent>,
     database: Arc<Database>,
     decides: bool,
+    dialled: Dialled,
 }
 
 impl FakeNode {
@@ -173,6 +176,7 @@ impl FakeNode {
                 }
             }
             Request::Wait { id, reply } => self.waiting.push((id, reply)),
+            Request::Dial { reply, .. } => drop(reply.send(self.dialled.clone())),
         }
     }
 
@@ -192,6 +196,7 @@ impl FakeNode {
             }
             Control::Status(status) => self.status = status,
             Control::Peers(peers) => self.peers = peers,
+            Control::Dialled(dialled) => self.dialled = dialled,
             Control::Drop(reason) => {
                 let waiting = std::mem::take(&mut self.waiting);
                 for (id, waiter) in waiting {
@@ -357,6 +362,7 @@ pub(super) fn node(limits: PoolLimits) -> (Handle, Controls, tempfile::TempDir) 
         events: events.clone(),
         database: database.clone(),
         decides: true,
+        dialled: Err("nobody is there".into()),
     };
     tokio::spawn(fake.run(requests_in, controls_in));
     (Handle { requests, events, database, stopping: watch::Sender::new(false) }, controls, home)

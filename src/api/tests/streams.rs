@@ -36,6 +36,10 @@ async fn events_arrive_in_order_with_names() {
         (NodeEvent::Halted { height: 1, closing: 2, quorum: 3 }, "halted"),
         (NodeEvent::PeerConnected(peer), "peer-connected"),
         (NodeEvent::PeerLost { peer_id: "p".into() }, "peer-lost"),
+        (
+            NodeEvent::PeerRefused { peer_id: "p".into(), reason: "another network".into(), by_us: true },
+            "peer-refused",
+        ),
         (NodeEvent::PeerPenalized { peer_id: "p".into(), reason: "r\nr".into() }, "peer-penalized"),
         (NodeEvent::CatchingUp { height: 1, target: 9 }, "catching-up"),
     ];
@@ -43,6 +47,7 @@ async fn events_arrive_in_order_with_names() {
         node.handle.events.send(event).ok().unwrap();
         let event = events.next().await.unwrap().unwrap();
         assert_eq!(event.name(), name);
+        assert!(Event::NAMES.contains(&name), "{name}");
         assert_eq!(serde_json::to_value(&event).unwrap()["event"], name);
         match event {
             Event::Opened { leader, .. } => assert_eq!(leader.name.as_deref(), Some("alice")),

@@ -66,6 +66,15 @@ pub enum Event {
         /// Its peer id.
         peer_id: String,
     },
+    /// A handshake was refused.
+    PeerRefused {
+        /// The peer's id.
+        peer_id: String,
+        /// Why.
+        reason: String,
+        /// Whether it was this node that refused.
+        by_us: bool,
+    },
     /// A peer was blamed for something.
     PeerPenalized {
         /// Its peer id.
@@ -88,6 +97,21 @@ pub enum Event {
 }
 
 impl Event {
+    /// The names of all kinds of events.
+    pub const NAMES: [&'static str; 11] = [
+        "opened",
+        "voted",
+        "decided",
+        "rolled-back",
+        "halted",
+        "peer-connected",
+        "peer-lost",
+        "peer-refused",
+        "peer-penalized",
+        "catching-up",
+        "missed",
+    ];
+
     /// The name of the server-sent event.
     pub fn name(&self) -> &'static str {
         match self {
@@ -98,6 +122,7 @@ impl Event {
             Self::Halted { .. } => "halted",
             Self::PeerConnected { .. } => "peer-connected",
             Self::PeerLost { .. } => "peer-lost",
+            Self::PeerRefused { .. } => "peer-refused",
             Self::PeerPenalized { .. } => "peer-penalized",
             Self::CatchingUp { .. } => "catching-up",
             Self::Missed { .. } => "missed",

@@ -123,6 +123,14 @@ pub struct Peers {
     pub peers: Vec<Peer>,
 }
 
+/// An address to connect to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Connect {
+    /// A multiaddress, such as `/ip4/192.0.2.7/tcp/7700/p2p/12D3KooW…`; without `/p2p/…` whoever answers there will do.
+    pub address: String,
+}
+
 /// The validators of the next height.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Validators {

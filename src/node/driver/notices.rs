@@ -58,6 +58,7 @@ impl Driver {
                 } else {
                     tracing::warn!(peer, %reason, "a peer refused this node");
                 }
+                self.publish(NodeEvent::PeerRefused { peer_id: peer, reason: reason.to_string(), by_us });
             }
             Notice::PeerPenalized { peer, severity, reason } => {
                 let peer_id = network::text_of(&peer);
