@@ -9,9 +9,9 @@ pub use events::Events;
 use crate::api::{
     MAX_WAIT_MS, Problem,
     types::{
-        BallotInfo, BlockInfo, Blocks, Connect, GenesisInfo, Health, KnownPeers, Peer, Peers, Poll, PollTally, Polls,
-        ProofInfo, ProposalInfo, Proposals, Sender, Status, Submitted, TransactionInfo, TransactionProof,
-        TransactionStatus, Validators,
+        BallotInfo, BlockInfo, Blocks, Connect, GenesisInfo, Health, KnownPeers, Peer, Peers, Poll,
+        PollTally, Polls, ProofInfo, ProposalInfo, Proposals, Sender, Status, Submitted, TransactionInfo,
+        TransactionProof, TransactionStatus, Validators,
     },
 };
 use conclave_ledger::{
@@ -109,6 +109,13 @@ pub struct Client {
     authority: Authority,
     authorization: Option<header::HeaderValue>,
     http: legacy::Client<HttpConnector, Full<Bytes>>,
+}
+
+impl std::fmt::Debug for Client {
+    /// Its URL; never the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Client").field(&self.url).finish()
+    }
 }
 
 impl Client {

@@ -28,6 +28,19 @@ impl Failure {
         self
     }
 
+    /// All of it in one line, for consoles.
+    pub(crate) fn one_line(&self) -> String {
+        let text = self.to_string();
+        let mut line = String::with_capacity(text.len());
+        for part in text.lines().map(str::trim).filter(|part| !part.is_empty()) {
+            if !line.is_empty() {
+                line.push_str(if line.ends_with(['.', ':', ';']) { " " } else { "; " });
+            }
+            line.push_str(part);
+        }
+        line
+    }
+
     /// Whether the reader of the output has gone, which is nobody's fault.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         let error = self.source.as_ref().and_then(|source| source.downcast_ref::<io::Error>());
@@ -105,6 +118,10 @@ mod tests {
             r#"Some("doing it\n  because outer\n  because inner\n  do that")"#
         );
         assert_eq!(Failure::from(Saying(Inner)).to_string(), "all of it: inner");
+        let failed: Result<(), _> = Err(Outer(Inner));
+        let line =
+            failed.context(|| "doing it".into()).map_err(|failure| failure.advise("do that").one_line());
+        assert_eq!(line, Err("doing it; because outer; because inner; do that".into()));
     }
 
     #[test]

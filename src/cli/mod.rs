@@ -7,6 +7,8 @@ mod archive;
 mod bench;
 mod blocks;
 mod completions;
+mod connect;
+mod console;
 mod discovery_flags;
 mod failure;
 mod genesis;
@@ -27,6 +29,7 @@ mod swarm;
 mod tracker;
 mod tx;
 mod up;
+mod watch;
 
 use clap::{Parser, Subcommand};
 use failure::Outcome;
@@ -62,6 +65,9 @@ enum Command {
     Peers(status::ShowPeers),
     Validators(status::ShowValidators),
     Blocks(blocks::Blocks),
+    Connect(connect::Connect),
+    Watch(watch::Watch),
+    Console(console::Console),
     Tx(tx::Tx),
     Poll(poll::Poll),
     Governance(governance::Governance),
@@ -115,6 +121,9 @@ async fn dispatch(command: Command, session: &Session) -> Outcome {
         Command::Peers(command) => command.run(session).await,
         Command::Validators(command) => command.run(session).await,
         Command::Blocks(command) => command.run(session).await,
+        Command::Connect(command) => command.run(session).await,
+        Command::Watch(command) => command.run(session).await,
+        Command::Console(command) => command.run(session).await,
         Command::Tx(command) => command.run(session).await,
         Command::Poll(command) => command.run(session).await,
         Command::Governance(command) => command.run(session).await,

@@ -1,6 +1,7 @@
 //! `conclave run`: a node, until it is told to stop.
 
 use super::{
+    console,
     discovery_flags::DiscoveryFlags,
     failure::{Context, Outcome},
     key::PassphraseFlag,
@@ -74,6 +75,9 @@ pub(crate) struct Run {
     log: Option<String>,
     #[command(flatten)]
     passphrase: PassphraseFlag,
+    /// Open a console on the node in this terminal, and stop with it; log lines go to the file log in the home
+    #[arg(long, conflicts_with = "stop_with_stdin")]
+    console: bool,
     /// Stop when standard input ends, so that the node does not outlive who started it
     #[arg(long, hide = true)]
     stop_with_stdin: bool,
@@ -82,7 +86,11 @@ pub(crate) struct Run {
 impl Run {
     /// Runs the command.
     pub(crate) async fn run(self, session: &Session) -> Outcome {
-        let config = self.config(session)?;
+        if self.console {
+            let flags = console::prepare(&session.home, self.flags(session))?;
+            return console::run_with_node(self.config(session, flags)?, session).await;
+        }
+        let config = self.config(session, self.flags(session))?;
         logging::start(&config.log)?;
         if self.stop_with_stdin {
             std::thread::spawn(stop_at_end_of_input);
@@ -90,10 +98,10 @@ impl Run {
         node::run(config).await.context(|| format!("the node in {} has stopped", session.home.display()))
     }
 
-    fn config(&self, session: &Session) -> Outcome<NodeConfig> {
+    fn flags(&self, session: &Session) -> Layer {
         let some = |list: &[Multiaddr]| (!list.is_empty()).then(|| list.to_vec());
         let quietness = logging::filter_of(session.verbose, session.quiet).map(String::from);
-        let flags = Layer {
+        Layer {
             genesis: self.genesis.clone(),
             node_key: self.node_key.clone(),
             validator_key: self.validator_key.clone(),
@@ -119,7 +127,10 @@ impl Run {
                 hostnames: (!self.api_hostnames.is_empty()).then(|| self.api_hostnames.clone()),
             },
             log: LogLayer { filter: self.log.clone().or(quietness), format: session.log_format },
-        };
+        }
+    }
+
+    fn config(&self, session: &Session, flags: Layer) -> Outcome<NodeConfig> {
         let mut config = NodeConfig::load(&session.home, flags)?;
         config.passphrases = self.passphrase.source();
         Ok(config)

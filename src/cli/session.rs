@@ -60,6 +60,8 @@ pub(crate) struct Session {
     /// The form of log lines, if it was given.
     pub(crate) log_format: Option<LogFormat>,
     api: Option<String>,
+    /// The node that all commands speak to, if there is one already.
+    client: Option<Client>,
 }
 
 /// Which key signs.
@@ -84,7 +86,13 @@ impl Session {
             quiet: global.quiet,
             log_format: global.log_format,
             api: global.api,
+            client: None,
         }
+    }
+
+    /// The same, with all commands speaking to the node of `client`.
+    pub(crate) fn attached_to(&self, client: Client) -> Self {
+        Self { api: Some(client.url().to_owned()), client: Some(client), ..self.clone() }
     }
 
     /// The node to speak to.
@@ -92,6 +100,9 @@ impl Session {
     /// # Errors
     /// When its URL or token cannot be used.
     pub(crate) fn client(&self) -> Outcome<Client> {
+        if let Some(client) = &self.client {
+            return Ok(client.clone());
+        }
         let urls = self.urls(&[])?;
         // Of the nodes of an `up` home some may be down: any that takes connections will do.
         let url = urls.iter().filter(|_| urls.len() > 1).find(|url| is_listening(url)).unwrap_or(&urls[0]);

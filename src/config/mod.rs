@@ -61,6 +61,8 @@ pub struct NodeConfig {
     pub api: ApiConfig,
     /// Logging.
     pub log: LogConfig,
+    /// Whether SIGINT stops the node (default), as SIGTERM always does. A console has another use for Ctrl-C.
+    pub stops_on_interrupt: bool,
 }
 
 /// The HTTP API of a node.
@@ -293,6 +295,7 @@ impl NodeConfig {
                 filter: set.log.filter.unwrap_or_else(|| "info".into()),
                 format: set.log.format.unwrap_or_default(),
             },
+            stops_on_interrupt: true,
         })
     }
 }

@@ -20,6 +20,7 @@ use conclave_ledger::{
     hash::Hash,
 };
 
+pub(super) use cast::Cast;
 pub(super) use show::tally as show_tally;
 
 /// Opens polls, casts ballots, shows tallies
@@ -92,7 +93,13 @@ impl List {
                 .iter()
                 .map(|poll| {
                     let (id, title) = (poll.id.to_string(), poll.title.clone());
-                    vec![id, phase(poll.phase).into(), poll.method.to_string(), poll.ballots.to_string(), title]
+                    vec![
+                        id,
+                        phase(poll.phase).into(),
+                        poll.method.to_string(),
+                        poll.ballots.to_string(),
+                        title,
+                    ]
                 })
                 .collect();
             table(&["POLL", "STATE", "METHOD", "BALLOTS", "TITLE"], &rows)

@@ -71,6 +71,7 @@ pub(super) struct Driver {
     solver: Solver,
     /// The last writing of the known peers.
     saving: Option<JoinHandle<()>>,
+    stops_on_interrupt: bool,
     status: NodeStatus,
     connected: Connected,
     /// Effects and the sequence of the log that they wait for.
@@ -111,6 +112,7 @@ impl Driver {
             home: config.home.clone(),
             solver: Solver::new(found.0.clone()),
             saving: None,
+            stops_on_interrupt: config.stops_on_interrupt,
             status,
             connected: Connected::default(),
             held: VecDeque::new(),
@@ -162,7 +164,7 @@ impl Driver {
                 }
                 Some(input) = self.found.1.recv() => self.input(input),
                 () = timer => self.timeout(),
-                _ = interrupt.recv() => self.leave(),
+                _ = interrupt.recv(), if self.stops_on_interrupt => self.leave(),
                 _ = terminate.recv() => self.leave(),
                 Ok(()) = stopping.changed() => self.leave(),
             }
