@@ -22,15 +22,19 @@ pub struct Config {
     pub max_connections_per_peer: u32,
     /// Most incoming connections that are being negotiated (default 64).
     pub max_pending_incoming: u32,
-    /// Most incoming connections from one block of addresses (default 24 that are being negotiated; 160 that are
+    /// Most incoming connections from one block of addresses (default 40 that are being negotiated; 160 that are
     /// established, among those of peers that have not proved a validator's key).
     pub address_blocks: address_blocks::Config,
     /// Longest consensus frame in bytes: that of a block.
     pub max_consensus_frame_bytes: usize,
     /// Longest frame of transactions in bytes.
     pub max_transactions_frame_bytes: usize,
-    /// Bytes that may wait to be sent to one peer on one channel (default 64 MiB).
-    pub max_queued_bytes: usize,
+    /// Bytes that may wait to be sent to one peer on the consensus channel (default 128 MiB: two blocks of the largest
+    /// kind). Only validators are sent anything there.
+    pub max_queued_consensus_bytes: usize,
+    /// Bytes that may wait to be sent to one peer on the transactions channel (default 16 MiB, twice what a pool holds).
+    /// A peer that does not read gets no more; it learns of what it missed when it connects again, or from blocks.
+    pub max_queued_transactions_bytes: usize,
     /// Longest response of sync in bytes.
     pub max_sync_response_bytes: u64,
     /// Longest response of peer exchange in bytes.
@@ -56,10 +60,11 @@ impl Config {
             max_connections: 512,
             max_connections_per_peer: 3,
             max_pending_incoming: 64,
-            address_blocks: address_blocks::Config { max_pending: 24, max_established: 160 },
+            address_blocks: address_blocks::Config { max_pending: 40, max_established: 160 },
             max_consensus_frame_bytes: 72 << 20,
             max_transactions_frame_bytes: 2 << 20,
-            max_queued_bytes: 128 << 20,
+            max_queued_consensus_bytes: 128 << 20,
+            max_queued_transactions_bytes: 16 << 20,
             max_sync_response_bytes: 80 << 20,
             max_peers_response_bytes: 160 << 10,
             peers_timeout: Duration::from_secs(60),
@@ -85,11 +90,19 @@ impl Config {
         }
     }
 
-    fn channel(&self, protocol: &str, max_frame_bytes: usize) -> channel::Config {
+    fn consensus(&self) -> channel::Config {
         channel::Config {
-            name: self.name(protocol),
-            max_frame_bytes,
-            max_queued_bytes: self.max_queued_bytes,
+            name: self.name("consensus"),
+            max_frame_bytes: self.max_consensus_frame_bytes,
+            max_queued_bytes: self.max_queued_consensus_bytes,
+        }
+    }
+
+    fn transactions(&self) -> channel::Config {
+        channel::Config {
+            name: self.name("transactions"),
+            max_frame_bytes: self.max_transactions_frame_bytes,
+            max_queued_bytes: self.max_queued_transactions_bytes,
         }
     }
 }
@@ -176,10 +189,8 @@ impl Behaviour {
                 timeout: config.peers_timeout,
                 ..config.exchange("peers", config.max_peers_response_bytes)
             }),
-            consensus: channel::Behaviour::new(config.channel("consensus", config.max_consensus_frame_bytes)),
-            transactions: channel::Behaviour::new(
-                config.channel("transactions", config.max_transactions_frame_bytes),
-            ),
+            consensus: channel::Behaviour::new(config.consensus()),
+            transactions: channel::Behaviour::new(config.transactions()),
             rendezvous: rendezvous::Behaviour::default(),
             tracker: config.tracker.clone().map(tracker::Behaviour::new).into(),
             kademlia: table.into(),

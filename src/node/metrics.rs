@@ -3,6 +3,7 @@
 use conclave_protocol::{
     handshake::RefusalReason,
     known_peers::{Source, Table},
+    node::Channel,
     penalty::Severity,
 };
 use prometheus_client::{
@@ -66,6 +67,7 @@ pub(super) struct Metrics {
     known_peers: Family<Told, Gauge>,
     pub(super) records_refused: Counter,
     sent: Family<Kind, Counter>,
+    unsent: Family<Kind, Counter>,
     sent_bytes: Family<Kind, Counter>,
 }
 
@@ -89,6 +91,7 @@ impl Metrics {
             known_peers: Family::default(),
             records_refused: Counter::default(),
             sent: Family::default(),
+            unsent: Family::default(),
             sent_bytes: Family::default(),
         };
         let registry = registry.sub_registry_with_prefix("conclave");
@@ -148,6 +151,11 @@ impl Metrics {
             "Answers of peer exchange that were refused, because a record or the work did not hold",
             metrics.records_refused.clone(),
         );
+        registry.register(
+            "unsent_frames",
+            "Frames that were not sent, because too much waits for their peer",
+            metrics.unsent.clone(),
+        );
         registry.register("sent_frames", "Frames sent by channel", metrics.sent.clone());
         registry.register("sent_frame_bytes", "Bytes of frames sent by channel", metrics.sent_bytes.clone());
         metrics
@@ -161,6 +169,10 @@ impl Metrics {
         if let Some(micros) = micros {
             self.decision_seconds.observe(micros as f64 / 1e6);
         }
+    }
+
+    pub(super) fn unsent(&self, channel: Channel, frames: u64) {
+        self.unsent.get_or_create(&Kind { kind: channel_name(channel) }).inc_by(frames);
     }
 
     pub(super) fn denied(&self, by: &'static str) {
@@ -189,12 +201,16 @@ impl Metrics {
         }
     }
 
-    pub(super) fn sent(&self, channel: conclave_protocol::node::Channel, bytes: usize) {
-        let kind = match channel {
-            conclave_protocol::node::Channel::Consensus => "consensus",
-            conclave_protocol::node::Channel::Transactions => "transactions",
-        };
+    pub(super) fn sent(&self, channel: Channel, bytes: usize) {
+        let kind = channel_name(channel);
         self.sent.get_or_create(&Kind { kind }).inc();
         self.sent_bytes.get_or_create(&Kind { kind }).inc_by(bytes as u64);
+    }
+}
+
+fn channel_name(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Consensus => "consensus",
+        Channel::Transactions => "transactions",
     }
 }

@@ -84,6 +84,8 @@ pub(super) struct Network {
     pub(super) finding: Finding,
     /// Why incoming connections were denied, until the driver has counted them: after every event.
     denied: Vec<&'static str>,
+    /// Frames that were not sent, because their peer does not read.
+    unsent: BTreeMap<Channel, u64>,
 }
 
 impl Network {
@@ -110,6 +112,7 @@ impl Network {
             addresses: BTreeMap::new(),
             next_connection: 0,
             denied: Vec::new(),
+            unsent: BTreeMap::new(),
         }
     }
 
@@ -363,6 +366,8 @@ impl Network {
             Channel::Transactions => behaviour.transactions.send(id, bytes, bulk),
         };
         if let Err(error) = sent {
+            let is_full = matches!(error, channel::SendError::QueueFull(_));
+            *self.unsent.entry(channel).or_default() += u64::from(is_full);
             tracing::debug!(peer = %id, ?channel, %error, "a frame is not sent");
         }
     }
@@ -392,6 +397,11 @@ impl Network {
     /// Why connections were denied since this was last asked.
     pub(super) fn denied(&mut self) -> impl Iterator<Item = &'static str> {
         self.denied.drain(..)
+    }
+
+    /// How many frames were not sent since this was last asked, by channel.
+    pub(super) fn unsent(&mut self) -> BTreeMap<Channel, u64> {
+        std::mem::take(&mut self.unsent)
     }
 
     /// Number of established connections.

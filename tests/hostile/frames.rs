@@ -7,10 +7,10 @@ use crate::{
 };
 use conclave_ledger::{codec, keys::SecretKey};
 use conclave_protocol::{
-    consensus,
+    admission, consensus,
     dissemination::{self, MAX_ITEMS},
     handshake::{RefusalReason, Request, Role},
-    sync,
+    peer_exchange, sync,
 };
 use libp2p::PeerId;
 use rand_chacha::{
@@ -29,6 +29,8 @@ fn good(lane: Lane) -> Vec<u8> {
     match lane {
         Lane::Handshake => codec::encode(&Request::Refused(RefusalReason::Timeout)),
         Lane::Sync => codec::encode(&sync::Request::Status { height: 1 }),
+        Lane::Admission => codec::encode(&admission::Request::Welcome),
+        Lane::Peers => codec::encode(&peer_exchange::Request::Peers { limit: 1, nonce: 2, bits: 3 }),
         Lane::Consensus | Lane::ConsensusBulk => codec::encode(&consensus::Message::Decided { height: 1 }),
         Lane::Transactions | Lane::TransactionsBulk => {
             codec::encode(&dissemination::Message::Have(vec![conclave_ledger::hash::Hash([4; 32])]))
@@ -112,7 +114,7 @@ fn bytes_that_are_no_messages_are_blamed_on_every_protocol() {
     let network = three_of_four();
     let addresses = network.addresses(0);
     let mut number = 0;
-    for lane in Lane::ALL {
+    for lane in Lane::ALL.into_iter().chain([Lane::Admission, Lane::Peers]) {
         for (what, bytes) in garbage(lane, &mut random) {
             number += 1;
             attack(&network, &addresses[number % addresses.len()], lane, what, &bytes);
@@ -144,15 +146,16 @@ fn what_comes_before_the_handshake_is_refused() {
         framed(&codec::encode(&dissemination::Message::Transactions(vec![transaction.clone().into()])));
 
     // A request fails at once.
-    let failed = network.block_on(async {
-        let mut attacker = Attacker::new(network_id(&network));
-        let peer = attacker.dial(&address).await.unwrap();
-        let status = codec::encode(&sync::Request::Status { height: 0 });
-        let asked = attacker.ask(peer, Lane::Sync, status);
-        tokio::time::timeout(Duration::from_secs(5), asked).await.expect("it is not left waiting")
-    });
-    assert!(failed.is_err(), "{failed:?}");
-    network.wait_metric(0, PENALTIES, &[("severity", "serious")], 1.0);
+    for (number, lane) in (1..).zip([Lane::Sync, Lane::Peers]) {
+        let failed = network.block_on(async {
+            let mut attacker = Attacker::new(network_id(&network));
+            let peer = attacker.dial(&address).await.unwrap();
+            let asked = attacker.ask(peer, lane, good(lane));
+            tokio::time::timeout(Duration::from_secs(5), asked).await.expect("it is not left waiting")
+        });
+        assert!(failed.is_err(), "{lane:?}: {failed:?}");
+        network.wait_metric(0, PENALTIES, &[("severity", "serious")], f64::from(number));
+    }
 
     // Frames are not taken, not then and not later.
     let key = network.key(TRAITOR);
@@ -190,6 +193,34 @@ fn what_comes_before_the_handshake_is_refused() {
     });
     let log = network.log(0);
     assert!(!log.contains("panicked"), "{log}");
+}
+
+/// A validator that takes part and reads nothing: what waits for it is bounded.
+#[test]
+fn a_peer_that_does_not_read_is_sent_no_more_than_its_share() {
+    let network = three_of_four();
+    let address = network.addresses(0)[0].clone();
+    let key = network.key(TRAITOR);
+    let attacker = network.block_on(async {
+        let mut attacker = Attacker::new(network_id(&network));
+        enter_as_traitor(&mut attacker, &address, &key).await;
+        attacker
+    });
+    let unsent = || network.metric(0, "conclave_unsent_frames_total", &[("kind", "transactions")]);
+    let filler = "x".repeat(32_000);
+    // Whatever the connection itself takes up, twice the bound is more.
+    for number in 0..2 * 1024 {
+        if unsent() > 0.0 {
+            break;
+        }
+        let records: Vec<_> =
+            (0..16).map(|part| network.record(0, &format!("{number} {part} {filler}"))).collect();
+        let decided = network.client(0);
+        network.block_on(decided.submit_all(&records, Some(Duration::from_secs(30)))).unwrap();
+    }
+    assert!(unsent() > 0.0, "what was not read was left out at some time");
+    check_undisturbed(&network, "somebody did not read");
+    drop(attacker);
 }
 
 /// What peers do again and again is counted, but does not fill the log.

@@ -33,9 +33,12 @@ pub(crate) enum Lane {
     ConsensusBulk,
     Transactions,
     TransactionsBulk,
+    Admission,
+    Peers,
 }
 
 impl Lane {
+    /// Those that whole networks cannot do without.
     pub(crate) const ALL: [Self; 6] = [
         Self::Handshake,
         Self::Sync,
@@ -47,7 +50,7 @@ impl Lane {
 
     /// Whether what travels here is frames, each behind its length, and not one request.
     pub(crate) fn is_channel(self) -> bool {
-        !matches!(self, Self::Handshake | Self::Sync)
+        !matches!(self, Self::Handshake | Self::Sync | Self::Admission | Self::Peers)
     }
 }
 
@@ -60,6 +63,8 @@ struct Protocols {
     consensus_bulk: exchange::Behaviour,
     transactions: exchange::Behaviour,
     transactions_bulk: exchange::Behaviour,
+    admission: exchange::Behaviour,
+    peers: exchange::Behaviour,
 }
 
 impl Protocols {
@@ -82,6 +87,8 @@ impl Protocols {
             consensus_bulk: exchange("consensus/1/bulk"),
             transactions: exchange("transactions/1"),
             transactions_bulk: exchange("transactions/1/bulk"),
+            admission: exchange("admission/1"),
+            peers: exchange("peers/1"),
         }
     }
 
@@ -93,6 +100,8 @@ impl Protocols {
             Lane::ConsensusBulk => &mut self.consensus_bulk,
             Lane::Transactions => &mut self.transactions,
             Lane::TransactionsBulk => &mut self.transactions_bulk,
+            Lane::Admission => &mut self.admission,
+            Lane::Peers => &mut self.peers,
         }
     }
 }
@@ -199,6 +208,16 @@ impl Attacker {
         self.wait("a dial ends", |seen| match seen {
             Seen::Connected(peer) => Ok(Ok(peer)),
             Seen::DialFailed(reason) => Ok(Err(reason)),
+            other => Err(other),
+        })
+        .await
+    }
+
+    /// Waits until somebody dials.
+    #[allow(dead_code)] // For `tests/meeting`.
+    pub(crate) async fn visited(&mut self) -> PeerId {
+        self.wait("a node dials", |seen| match seen {
+            Seen::Connected(peer) => Ok(peer),
             other => Err(other),
         })
         .await
@@ -332,6 +351,8 @@ fn translate(event: SwarmEvent<ProtocolsEvent>) -> Option<Seen> {
             ProtocolsEvent::ConsensusBulk(event) => exchange_seen(Lane::ConsensusBulk, event),
             ProtocolsEvent::Transactions(event) => exchange_seen(Lane::Transactions, event),
             ProtocolsEvent::TransactionsBulk(event) => exchange_seen(Lane::TransactionsBulk, event),
+            ProtocolsEvent::Admission(event) => exchange_seen(Lane::Admission, event),
+            ProtocolsEvent::Peers(event) => exchange_seen(Lane::Peers, event),
             ProtocolsEvent::Identify(_) => None,
         },
         _ => None,

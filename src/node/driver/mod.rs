@@ -150,6 +150,7 @@ impl Driver {
                     let inputs = self.network.translate(event);
                     self.metrics.connections.set(self.network.connections() as i64);
                     self.network.denied().for_each(|by| self.metrics.denied(by));
+                    self.network.unsent().into_iter().for_each(|(channel, n)| self.metrics.unsent(channel, n));
                     inputs.into_iter().for_each(|input| self.input(input));
                 }
                 Some(event) = disk.recv() => {
