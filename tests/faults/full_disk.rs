@@ -111,8 +111,10 @@ fn a_limit_on_files_stops_the_node_and_loses_nothing() {
     let mut network = Network::start(1, 300);
     network.kill(0);
     network.run_limited(0, SMALL / 2);
+    network.wait_connected(0, 0);
     let acknowledged = fill(&mut network);
     check_stopped(&mut network, &acknowledged);
     network.run(0);
+    network.wait_connected(0, 0);
     check_back(&network, &acknowledged);
 }
