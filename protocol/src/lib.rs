@@ -3,12 +3,14 @@
 //! Nothing here names a network, a file or a clock; messages, time, keys and randomness come in as arguments. The
 //! node drives these machines over libp2p, a simulator can drive them over virtual time.
 //!
-//! - What a machine is: [`machine`], over [`peer`], [`time`] and [`penalty`].
-//! - The machines: [`handshake`], [`consensus`], [`dissemination`], [`sync`]; before there is a network, [`gather`].
+//! - What a machine is: [`machine`], over [`peer`], [`time`], [`penalty`] and [`token_bucket`].
+//! - The machines: [`handshake`], [`consensus`], [`dissemination`], [`sync`], [`announcements`]; before there is a
+//!   network, [`gather`].
 //! - Whom a node knows: [`known_peers`].
 //! - Their wiring to each other, the chain and the pool: [`node`].
 
 pub mod admission;
+pub mod announcements;
 pub mod consensus;
 pub mod dissemination;
 pub mod gather;
@@ -23,3 +25,4 @@ pub mod peer_record;
 pub mod penalty;
 pub mod sync;
 pub mod time;
+pub mod token_bucket;
