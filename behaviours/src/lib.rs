@@ -7,11 +7,13 @@
 //! - [`rendezvous`]: what is asked of trackers. [`tracker`]: what a tracker answers.
 //! - [`address_blocks`]: bounds on connections from one place.
 //! - [`discovery`]: a Kademlia table and mDNS. [`nat`]: relays, hole punching, AutoNAT, UPnP.
+//! - [`announcements`]: gossipsub behind a gate; announcements of local programs travel on it.
 //! - [`behaviour`]: the composition. [`swarm`]: the transports around it.
 //! - [`public_swarm`]: what is spoken with other people's libp2p swarms.
 
 pub mod address_blocks;
 mod addresses;
+pub mod announcements;
 pub mod behaviour;
 pub mod channel;
 pub mod discovery;

@@ -9,7 +9,7 @@ pub const LINGER: Duration = Duration::from_secs(15);
 /// Least that a message costs of a bucket, in bytes: what its signature, its frame and its handling are worth.
 pub const LEAST_COST: u64 = 1024;
 
-/// Most buckets kept for origins, and as many for peers.
+/// Most buckets kept for origins, and as many twice for peers.
 pub const MAX_BUCKETS: usize = 4096;
 
 /// Most contents that are known again; the oldest is forgotten first.
@@ -53,6 +53,8 @@ pub struct Config {
     pub origin: Rate,
     /// What one peer may bring that nobody brought before, in bytes (default 4 MiB a second, 32 MiB at once).
     pub peer: Rate,
+    /// What one peer may send in all, in bytes (default 16 MiB a second, 64 MiB at once): more than any mesh brings.
+    pub copies: Rate,
 }
 
 impl Default for Config {
@@ -63,6 +65,7 @@ impl Default for Config {
             cache_size: 1024,
             origin: Rate { per_second: 256 << 10, capacity: 4 << 20 },
             peer: Rate { per_second: 4 << 20, capacity: 32 << 20 },
+            copies: Rate { per_second: 16 << 20, capacity: 64 << 20 },
         }
     }
 }

@@ -10,6 +10,17 @@ use std::{
     time::Duration,
 };
 
+/// What a copy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// The first.
+    First,
+    /// Another peer sent it before.
+    FromAnother,
+    /// The same peer sent it before.
+    Again,
+}
+
 /// The senders of recent messages.
 pub(super) struct Copies {
     window: Duration,
@@ -22,8 +33,8 @@ impl Copies {
         Self { window, senders: BTreeMap::new(), order: VecDeque::new() }
     }
 
-    /// Counts a copy; whether this peer has sent this message before.
-    pub(super) fn is_repeated(&mut self, id: MessageId, peer: Peer, now: Time) -> bool {
+    /// Counts a copy.
+    pub(super) fn count(&mut self, id: MessageId, peer: Peer, now: Time) -> Seen {
         self.forget(now);
         if !self.senders.contains_key(&id) {
             if self.senders.len() >= MAX_COUNTED {
@@ -33,12 +44,13 @@ impl Copies {
         }
         let senders = self.senders.entry(id).or_default();
         if senders.contains(&peer) {
-            return true;
+            return Seen::Again;
         }
+        let seen = if senders.is_empty() { Seen::First } else { Seen::FromAnother };
         if senders.len() < MAX_SENDERS {
             senders.insert(peer);
         }
-        false
+        seen
     }
 
     fn forget(&mut self, now: Time) {

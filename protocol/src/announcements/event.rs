@@ -130,10 +130,14 @@ pub enum Outcome {
     AnnouncedAgain,
     /// This node was to publish faster than others would take it, and the queue was full.
     PublishedTooFast,
-    /// A copy came from a peer; how many of them were first copies, the other outcomes say.
+    /// A copy came from a peer.
     Copy,
-    /// A peer sent the same message again.
+    /// It was not the first of its message.
+    Duplicate,
+    /// The peer had sent the same message before.
     CopyAgain,
+    /// The peer sent more copies than any mesh brings.
+    CopiesTooFast,
     /// A peer's announcement was validated and passed on.
     PassedOn,
     /// It was validated and had no hop left.
@@ -160,12 +164,14 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Announced,
         Self::AnnouncedAgain,
         Self::PublishedTooFast,
         Self::Copy,
+        Self::Duplicate,
         Self::CopyAgain,
+        Self::CopiesTooFast,
         Self::PassedOn,
         Self::LastHop,
         Self::Known,
@@ -186,7 +192,9 @@ impl Outcome {
             Self::AnnouncedAgain => "announced_again",
             Self::PublishedTooFast => "published_too_fast",
             Self::Copy => "copy",
+            Self::Duplicate => "duplicate",
             Self::CopyAgain => "copy_again",
+            Self::CopiesTooFast => "copies_too_fast",
             Self::PassedOn => "passed_on",
             Self::LastHop => "last_hop",
             Self::Known => "known",

@@ -23,7 +23,12 @@ use std::{collections::VecDeque, sync::Arc};
 #[derive(Clone, Debug)]
 pub enum Message {
     /// A copy of a message, the first or not; said of each, before [`Message::First`].
-    Copy(MessageId),
+    Copy {
+        /// The message.
+        id: MessageId,
+        /// Its length.
+        bytes: usize,
+    },
     /// The first copy; answered by one [`Event::Verdict`].
     First {
         /// The message.
@@ -46,6 +51,8 @@ pub struct Announcements {
     pub(super) validations: Validations,
     pub(super) origins: TokenBuckets<Peer>,
     pub(super) peers: TokenBuckets<Peer>,
+    /// All copies of a peer.
+    pub(super) raw: TokenBuckets<Peer>,
     outgoing: Outgoing,
     now: Time,
     outputs: VecDeque<Output<Self>>,
@@ -62,6 +69,7 @@ impl Announcements {
             validations: Validations::default(),
             origins: TokenBuckets::new(config.origin, MAX_BUCKETS),
             peers: TokenBuckets::new(config.peer, MAX_BUCKETS),
+            raw: TokenBuckets::new(config.copies, MAX_BUCKETS),
             outgoing: Outgoing::new(config.origin),
             now: Time(0),
             config,
@@ -171,7 +179,7 @@ impl Machine for Announcements {
         match input {
             // Gossipsub knows the neighbours; buckets and blame outlast a connection.
             Input::Connected(_) | Input::Disconnected(_) => {}
-            Input::Received(peer, Message::Copy(id)) => self.copy(peer, id),
+            Input::Received(peer, Message::Copy { id, bytes }) => self.copy(peer, id, bytes),
             Input::Received(peer, Message::First { id, origin, data_type, bytes }) => {
                 self.first(peer, id, origin, data_type, &bytes);
             }

@@ -25,7 +25,8 @@
 //!    that time. The same message twice from one peer is a slight offence; from different peers it is how gossip works.
 //! 7. **Rates.** A message costs its bytes, at least [`LEAST_COST`]. A node keeps what it publishes under the rate that
 //!    others allow an origin: more waits in a bounded queue. Who publishes faster is blamed by its neighbours;
-//!    everybody else drops what is too much without blame, because the forwarder could not know.
+//!    everybody else drops what is too much without blame, because the forwarder could not know. Apart from that each
+//!    copy, known or not, counts against the peer that sends it, at a rate that no honest mesh reaches.
 //!
 //! Bounds: `cache_size` announcements and [`MAX_CHECKED_BYTES`] of data in validation, [`MAX_KNOWN`] contents,
 //! [`MAX_COUNTED`] messages whose senders are counted, [`MAX_TYPES`] data types, [`MAX_UNANSWERED`] notifications of

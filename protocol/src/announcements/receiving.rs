@@ -2,6 +2,7 @@
 
 use super::{
     config::{MAX_CHECKED_BYTES, MAX_VARIANTS},
+    copies::Seen,
     event::{CloseReason, Event, Outcome, Verdict},
     known::{Fate, Known},
     machine::Announcements,
@@ -13,11 +14,20 @@ use crate::{peer::Peer, penalty::Penalty};
 use std::{collections::BTreeMap, sync::Arc};
 
 impl Announcements {
-    pub(super) fn copy(&mut self, peer: Peer, id: MessageId) {
+    pub(super) fn copy(&mut self, peer: Peer, id: MessageId, bytes: usize) {
         self.count(Outcome::Copy);
-        if self.copies.is_repeated(id, peer, self.now()) {
-            self.count(Outcome::CopyAgain);
-            self.penalize(peer, Penalty::slight("the same announcement again"));
+        match self.copies.count(id, peer, self.now()) {
+            Seen::First => {}
+            Seen::FromAnother => self.count(Outcome::Duplicate),
+            Seen::Again => {
+                self.count(Outcome::Duplicate);
+                self.count(Outcome::CopyAgain);
+                self.penalize(peer, Penalty::slight("the same announcement again"));
+            }
+        }
+        if !self.raw.take(peer, cost(bytes), self.now()) {
+            self.count(Outcome::CopiesTooFast);
+            self.penalize(peer, Penalty::slight("copies of announcements faster than any mesh brings them"));
         }
     }
 

@@ -114,7 +114,7 @@ fn take(world: &mut World, oracle: &mut Oracle, step: Step) -> Wanted {
             Wanted { events: Vec::new(), ..wanted }
         }
         Step::Copy { from, id } => {
-            world.machine.handle(Input::Received(peer(from), Message::Copy(Hash([id; 32]))), at(world.now));
+            world.machine.handle(Input::Received(peer(from), Message::Copy { id: Hash([id; 32]), bytes: 9 }), at(world.now));
             world.drain()
         }
         Step::First { from, origin, data_type, ttl, of_type, data } => {

@@ -65,7 +65,7 @@ fn a_node_stays_under_the_rate_that_others_allow() {
 fn the_same_message_again_from_the_same_peer_is_blamed_from_another_it_is_not() {
     let mut world = World::with_modules(1);
     let mut copy = |from: u8| {
-        world.machine.handle(Input::Received(peer(from), Message::Copy(Hash([1; 32]))), at(0));
+        world.machine.handle(Input::Received(peer(from), Message::Copy { id: Hash([1; 32]), bytes: 9 }), at(0));
         world.drain()
     };
     for from in 0..100 {
@@ -74,8 +74,21 @@ fn the_same_message_again_from_the_same_peer_is_blamed_from_another_it_is_not() 
     for _ in 0..3 {
         let wanted = copy(7);
         assert_eq!(wanted.blamed, [(peer(7), Severity::Slight)]);
-        assert_eq!(wanted.outcomes(), [Outcome::Copy, Outcome::CopyAgain]);
+        assert_eq!(wanted.outcomes(), [Outcome::Copy, Outcome::Duplicate, Outcome::CopyAgain]);
     }
+}
+
+#[test]
+fn a_peer_that_floods_copies_is_blamed_whatever_they_are() {
+    let copies = Rate { per_second: LEAST_COST, capacity: 20 * LEAST_COST };
+    let mut world = World::new(Config { copies, ..Config::default() });
+    let mut blamed = 0;
+    for number in 0..30 {
+        let copy = Message::Copy { id: Hash([number; 32]), bytes: 9 };
+        world.machine.handle(Input::Received(peer(1), copy), at(0));
+        blamed += world.drain().blamed.len();
+    }
+    assert_eq!(blamed, 10);
 }
 
 #[test]

@@ -172,11 +172,9 @@ fn modules_that_break_the_rules_are_disconnected() {
 
 #[test]
 fn a_module_that_never_answers_is_disconnected_and_no_longer_holds_the_others_up() {
-    let mut config = Config::default();
-    config.cache_size = 2 * MAX_UNANSWERED;
-    config.origin.capacity = u64::MAX >> 24;
-    config.peer.capacity = u64::MAX >> 24;
-    let mut world = World::new(config);
+    let endless = crate::token_bucket::Rate { per_second: 1, capacity: u64::MAX >> 24 };
+    let cache_size = 2 * MAX_UNANSWERED;
+    let mut world = World::new(Config { cache_size, origin: endless, peer: endless, ..Config::default() });
     world.subscribe(1);
     world.subscribe(2);
     for number in 0..MAX_UNANSWERED as u64 {
