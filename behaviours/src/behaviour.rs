@@ -1,7 +1,7 @@
 //! The one behaviour that a node runs: every protocol it speaks, composed in one place.
 
 use crate::{
-    address_blocks, channel, discovery, exchange,
+    address_blocks, announcements, channel, discovery, exchange,
     nat::{self, Switches},
     rendezvous, tracker,
 };
@@ -41,6 +41,8 @@ pub struct Config {
     pub max_peers_response_bytes: u64,
     /// Time for a response of peer exchange (default 60 s): the other side works for it.
     pub peers_timeout: Duration,
+    /// Announcements.
+    pub announcements: announcements::Config,
     /// After this time without a response a request has failed (default 10 s); the machines have shorter ones.
     pub request_timeout: Duration,
     /// Bounds of the tracker that this node serves; `None` if it serves none (default).
@@ -54,6 +56,7 @@ pub struct Config {
 impl Config {
     /// The defaults for a network.
     pub fn new(network: String, agent: String) -> Self {
+        let announcements = announcements::Config::new(format!("/conclave/{network}/announcements"));
         Self {
             network,
             agent,
@@ -68,6 +71,7 @@ impl Config {
             max_sync_response_bytes: 80 << 20,
             max_peers_response_bytes: 160 << 10,
             peers_timeout: Duration::from_secs(60),
+            announcements,
             request_timeout: Duration::from_secs(10),
             tracker: None,
             discovery: discovery::Config::default(),
@@ -112,7 +116,9 @@ pub use composition::{Behaviour, BehaviourEvent};
 /// The struct alone, because the derive writes an enum of events beside it whose variants carry no documentation.
 #[allow(missing_docs)]
 mod composition {
-    use crate::{address_blocks, channel, discovery::Kademlia, exchange, nat, rendezvous, tracker};
+    use crate::{
+        address_blocks, announcements, channel, discovery::Kademlia, exchange, nat, rendezvous, tracker,
+    };
     use libp2p::{
         allow_block_list, connection_limits, identify, mdns, ping,
         swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
@@ -153,6 +159,8 @@ mod composition {
         pub mdns: Toggle<mdns::tokio::Behaviour>,
         /// Reaches nodes behind routers.
         pub nat: nat::Behaviour,
+        /// What local programs tell each other.
+        pub announcements: announcements::Behaviour,
     }
 }
 
@@ -196,6 +204,7 @@ impl Behaviour {
             kademlia: table.into(),
             mdns: sockets.mdns.into(),
             nat: nat::Behaviour::new(peer, sockets.relay, config.nat),
+            announcements: announcements::Behaviour::new(keypair, config.announcements.clone()),
         }
     }
 
@@ -205,9 +214,15 @@ impl Behaviour {
         self.transactions.open(peer);
     }
 
+    /// Lets the announcements of a peer in, whose admission is settled.
+    pub fn open_announcements(&mut self, peer: PeerId) {
+        self.announcements.open(peer);
+    }
+
     /// Closes the channels to a peer.
     pub fn close_channels(&mut self, peer: PeerId) {
         self.consensus.close(peer);
         self.transactions.close(peer);
+        self.announcements.close(peer);
     }
 }

@@ -12,6 +12,7 @@ mod console;
 mod discovery_flags;
 mod failure;
 mod genesis;
+mod gossip;
 mod governance;
 mod init;
 mod key;
@@ -71,6 +72,7 @@ enum Command {
     Tx(tx::Tx),
     Poll(poll::Poll),
     Governance(governance::Governance),
+    Gossip(gossip::Gossip),
     Export(archive::Export),
     Import(archive::Import),
     Verify(archive::Verify),
@@ -127,6 +129,7 @@ async fn dispatch(command: Command, session: &Session) -> Outcome {
         Command::Tx(command) => command.run(session).await,
         Command::Poll(command) => command.run(session).await,
         Command::Governance(command) => command.run(session).await,
+        Command::Gossip(command) => command.run(session).await,
         Command::Export(command) => command.run(session).await,
         Command::Import(command) => command.run(session),
         Command::Verify(command) => command.run(session),

@@ -9,7 +9,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    config::{ApiLayer, Layer, LogLayer, MeetingLayer, NetworkLayer, NodeConfig},
+    config::{ApiLayer, GossipLayer, Layer, LogLayer, MeetingLayer, NetworkLayer, NodeConfig},
     node,
 };
 use clap::Parser;
@@ -70,6 +70,21 @@ pub(crate) struct Run {
     /// Name, besides loopback, under which the API may be asked; may be given several times
     #[arg(long = "api-hostname", value_name = "NAME")]
     api_hostnames: Vec<String>,
+    /// Address of the gossip API for local programs [default: none]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    gossip_listen: Option<SocketAddr>,
+    /// Neighbours in the mesh of a data type [default: 6]
+    #[arg(long, value_name = "NUMBER")]
+    gossip_degree: Option<u64>,
+    /// Announcements kept [default: 1024]
+    #[arg(long, value_name = "NUMBER")]
+    gossip_cache_size: Option<u64>,
+    /// Seconds that local programs have to validate an announcement [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    gossip_validation_timeout: Option<u64>,
+    /// INI file of Voidphone modules, whose section [gossip] is read
+    #[arg(long, value_name = "FILE")]
+    voidphone_config: Option<PathBuf>,
     /// What to log, as in RUST_LOG
     #[arg(long, value_name = "LEVELS")]
     log: Option<String>,
@@ -126,6 +141,13 @@ impl Run {
                 token_file: self.api_token_file.clone(),
                 hostnames: (!self.api_hostnames.is_empty()).then(|| self.api_hostnames.clone()),
             },
+            gossip: GossipLayer {
+                listen: self.gossip_listen,
+                degree: self.gossip_degree,
+                cache_size: self.gossip_cache_size,
+                validation_timeout: self.gossip_validation_timeout,
+            },
+            voidphone: self.voidphone_config.clone(),
             log: LogLayer { filter: self.log.clone().or(quietness), format: session.log_format },
         }
     }

@@ -13,7 +13,7 @@ use crate::{
 use clap::Args;
 use conclave_ledger::keys::SecretKey;
 use std::{
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -135,6 +135,27 @@ impl Session {
         }
         let listen = config_file::read(&self.home)?.api.listen.unwrap_or(DEFAULT_API_LISTEN);
         Ok(vec![format!("http://{listen}")])
+    }
+
+    /// The address of the node's gossip API: the one named, else that of the home.
+    ///
+    /// # Errors
+    /// When the home's node has none.
+    pub(crate) fn gossip_address(&self, named: Option<SocketAddr>) -> Outcome<SocketAddr> {
+        if let Some(address) = named {
+            return Ok(address);
+        }
+        let of_network = Network::read(&self.home)?.and_then(|network| network.nodes.first()?.gossip);
+        let address = match of_network {
+            Some(address) => Some(address),
+            None => config_file::read(&self.home)?.gossip.listen,
+        };
+        address.ok_or_else(|| {
+            Failure::new(format!("the node of {} has no gossip API", self.home.display())).advise(
+                "Give the node one (gossip.listen, or run --gossip-listen 127.0.0.1:7001), or name another with \
+                 --address.",
+            )
+        })
     }
 
     /// The secret of the node's API: from the environment, else from the home's configuration.

@@ -19,6 +19,11 @@
 //! | `CONCLAVE_API_TOKEN` | | the token itself |
 //! | `CONCLAVE_API_TOKEN_FILE` | `api.token_file` | path |
 //! | `CONCLAVE_API_HOSTNAMES` | `api.hostnames` | names, separated by commas |
+//! | `CONCLAVE_GOSSIP_LISTEN` | `gossip.listen` | address:port |
+//! | `CONCLAVE_GOSSIP_DEGREE` | `gossip.degree` | number |
+//! | `CONCLAVE_GOSSIP_CACHE_SIZE` | `gossip.cache_size` | number |
+//! | `CONCLAVE_GOSSIP_VALIDATION_TIMEOUT` | `gossip.validation_timeout` | seconds |
+//! | `CONCLAVE_VOIDPHONE_CONFIG` | see [`super::voidphone`] | path |
 //! | `CONCLAVE_LOG` | `log.filter` | as in `RUST_LOG` |
 //! | `CONCLAVE_LOG_FORMAT` | `log.format` | `text` or `json` |
 //!
@@ -28,8 +33,8 @@
 //! node's configuration: see the command line.)
 
 use super::{
-    ApiLayer, ConfigError, DiscoveryLayer, Layer, LogFormat, LogLayer, MIN_TOKEN_BYTES, MeetingLayer,
-    NetworkLayer, Token,
+    ApiLayer, ConfigError, DiscoveryLayer, GossipLayer, Layer, LogFormat, LogLayer, MIN_TOKEN_BYTES,
+    MeetingLayer, NetworkLayer, Token,
 };
 use clap::ValueEnum;
 use std::{path::PathBuf, str::FromStr};
@@ -71,6 +76,17 @@ pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Layer, ConfigErro
             hostnames: parsed("CONCLAVE_API_HOSTNAMES", text("CONCLAVE_API_HOSTNAMES"), list)?,
         },
         discovery: DiscoveryLayer::of_environment(text)?,
+        gossip: GossipLayer {
+            listen: parsed("CONCLAVE_GOSSIP_LISTEN", text("CONCLAVE_GOSSIP_LISTEN"), one)?,
+            degree: parsed("CONCLAVE_GOSSIP_DEGREE", text("CONCLAVE_GOSSIP_DEGREE"), one)?,
+            cache_size: parsed("CONCLAVE_GOSSIP_CACHE_SIZE", text("CONCLAVE_GOSSIP_CACHE_SIZE"), one)?,
+            validation_timeout: parsed(
+                "CONCLAVE_GOSSIP_VALIDATION_TIMEOUT",
+                text("CONCLAVE_GOSSIP_VALIDATION_TIMEOUT"),
+                one,
+            )?,
+        },
+        voidphone: path("CONCLAVE_VOIDPHONE_CONFIG"),
         log: LogLayer {
             filter: text("CONCLAVE_LOG"),
             format: parsed("CONCLAVE_LOG_FORMAT", text("CONCLAVE_LOG_FORMAT"), format)?,
@@ -138,6 +154,8 @@ mod tests {
             ("CONCLAVE_API_LISTEN", "7780"),
             ("CONCLAVE_ADMISSION_BITS", "many"),
             ("CONCLAVE_API_TOKEN", "short"),
+            ("CONCLAVE_GOSSIP_LISTEN", "localhost"),
+            ("CONCLAVE_GOSSIP_DEGREE", "-1"),
             ("CONCLAVE_LOG_FORMAT", "xml"),
         ] {
             let error = from(&[(name, value)]).unwrap_err().to_string();

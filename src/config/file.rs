@@ -1,7 +1,7 @@
 //! The configuration file of a node's home: its fields, and the commented text that `init` writes.
 
 use super::{
-    ApiLayer, Layer, LogFormat, LogLayer, MeetingConfig, MeetingLayer, NetworkLayer,
+    ApiLayer, GossipLayer, Layer, LogFormat, LogLayer, MeetingConfig, MeetingLayer, NetworkLayer,
     discovery::{self, DiscoveryLayer, DiscoverySection, NatSection},
     located::{self, FileError},
 };
@@ -30,6 +30,8 @@ struct File {
     #[serde(default)]
     api: ApiSection,
     #[serde(default)]
+    gossip: GossipSection,
+    #[serde(default)]
     log: LogSection,
 }
 
@@ -54,6 +56,15 @@ struct ApiSection {
     listen: Option<Text<SocketAddr>>,
     token_file: Option<PathBuf>,
     hostnames: Option<Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GossipSection {
+    listen: Option<Text<SocketAddr>>,
+    degree: Option<u64>,
+    cache_size: Option<u64>,
+    validation_timeout: Option<u64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -115,6 +126,13 @@ fn parse(home: &Path, path: &Path, text: &str) -> Result<Layer, FileError> {
             token: None,
             hostnames: file.api.hostnames,
         },
+        gossip: GossipLayer {
+            listen: file.gossip.listen.map(|Text(address)| address),
+            degree: file.gossip.degree,
+            cache_size: file.gossip.cache_size,
+            validation_timeout: file.gossip.validation_timeout,
+        },
+        voidphone: None,
         log: LogLayer { filter: file.log.filter, format: file.log.format },
     })
 }
@@ -132,6 +150,8 @@ pub struct Template {
     pub peers: Vec<String>,
     /// Address of the API, if not the default.
     pub api_listen: Option<SocketAddr>,
+    /// Address of the gossip API, if there is to be one.
+    pub gossip_listen: Option<SocketAddr>,
 }
 
 impl Template {
@@ -161,6 +181,10 @@ impl Template {
         let api_listen = match self.api_listen {
             Some(address) => format!("listen = \"{address}\""),
             None => format!("# listen = \"{}\"", super::DEFAULT_API_LISTEN),
+        };
+        let gossip_listen = match self.gossip_listen {
+            Some(address) => format!("listen = \"{address}\""),
+            None => "# listen = \"127.0.0.1:7001\"".to_owned(),
         };
         format!(
             r#"# Configuration of a Conclave node. Flags win over the environment (CONCLAVE_…), which wins over this file.
@@ -208,6 +232,17 @@ impl Template {
 # Names, besides loopback, under which requests may come in (their Host), against DNS rebinding.
 # hostnames = []
 
+[gossip]
+# Where local programs announce and are notified (the gossip API, TCP); without an address there is no such socket.
+# It has no authentication: whoever reaches it announces in this node's name.
+{gossip_listen}
+# Neighbours in the mesh of a data type: each announcement comes from about as many.
+# degree = 6
+# Announcements kept: those in validation, and those for neighbours that ask.
+# cache_size = 1024
+# Seconds that local programs have to validate an announcement; then it is dropped without blame.
+# validation_timeout = 60
+
 [log]
 # What is logged, as in RUST_LOG: error, warn, info, debug or trace, also by module ("info,conclave=debug").
 # filter = "info"
@@ -245,6 +280,7 @@ mod tests {
             listen: Some(vec!["/ip4/127.0.0.1/tcp/1".into(), "/ip4/127.0.0.1/udp/1/quic-v1".into()]),
             peers: vec!["/ip4/127.0.0.1/tcp/2".into(), "/ip4/127.0.0.1/tcp/3".into()],
             api_listen: Some("127.0.0.1:9".parse().unwrap()),
+            gossip_listen: Some("127.0.0.1:10".parse().unwrap()),
         };
         let layer = parse_text(&template.text()).unwrap();
         assert_eq!(layer.genesis.unwrap(), Path::new("/home/../genesis.toml"));
@@ -252,6 +288,7 @@ mod tests {
         assert_eq!(layer.network.listen.unwrap().len(), 2);
         assert_eq!(layer.network.peers.unwrap()[1].to_string(), "/ip4/127.0.0.1/tcp/3");
         assert_eq!(layer.api.listen.unwrap().port(), 9);
+        assert_eq!(layer.gossip.listen.unwrap().port(), 10);
     }
 
     #[test]
@@ -270,6 +307,7 @@ mod tests {
             Path::new("/home"),
             [Layer {
                 api: ApiLayer { token_file: None, ..layer.api.clone() },
+                gossip: GossipLayer { listen: None, ..layer.gossip.clone() },
                 network: NetworkLayer { peers: None, ..layer.network.clone() },
                 validator_key: None,
                 ..layer

@@ -3,13 +3,18 @@
 //!
 //! Each source is read into a [`Layer`], where what it does not say is `None`; [`NodeConfig::resolve`] lays them over
 //! one another. [`mod@file`] is the format of the file, [`environment`] the names of the variables, [`located`] how
-//! errors find their line. [`discovery`] is what finds others and crosses NAT.
+//! errors find their line. [`discovery`] is what finds others and crosses NAT. [`voidphone`] reads a file in a format
+//! of others, which comes between environment and file.
 
 pub mod discovery;
 pub mod environment;
 pub mod file;
+pub mod gossip;
 pub mod located;
 pub mod meeting;
+pub mod voidphone;
+
+pub use gossip::{GossipConfig, GossipLayer};
 
 use crate::{keys::PassphraseSource, trackers::MAX_TRACKERS};
 use discovery::{DiscoveryConfig, DiscoveryLayer};
@@ -59,6 +64,8 @@ pub struct NodeConfig {
     pub discovery: DiscoveryConfig,
     /// The HTTP API.
     pub api: ApiConfig,
+    /// The gossip API, and announcements.
+    pub gossip: GossipConfig,
     /// Logging.
     pub log: LogConfig,
     /// Whether SIGINT stops the node (default), as SIGTERM always does. A console has another use for Ctrl-C.
@@ -135,6 +142,10 @@ pub struct Layer {
     pub discovery: DiscoveryLayer,
     /// The API.
     pub api: ApiLayer,
+    /// The gossip API, and announcements.
+    pub gossip: GossipLayer,
+    /// A file in the format of [`voidphone`]; only flags and environment name one.
+    pub voidphone: Option<PathBuf>,
     /// Logging.
     pub log: LogLayer,
 }
@@ -190,6 +201,19 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
+    /// The file in a format of others.
+    #[error(transparent)]
+    Voidphone(#[from] voidphone::VoidphoneError),
+    /// A number of the section `gossip` that is too small or too large.
+    #[error("gossip.{field} is {value}; it has to be from 1 to {most}")]
+    GossipOutOfRange {
+        /// The field.
+        field: &'static str,
+        /// What it is.
+        value: u64,
+        /// The most that it may be.
+        most: u64,
+    },
     /// A number that is too small or too large.
     #[error("network.{field} is {value}; it has to be from {least} to {most}")]
     OutOfRange {
@@ -241,13 +265,16 @@ pub enum ConfigError {
 }
 
 impl NodeConfig {
-    /// The configuration of `home` by its file, the process's environment and `flags`.
+    /// The configuration of `home` by its file, the process's environment and `flags`; a file in the format of
+    /// [`voidphone`], if one of these names it, wins over the home's file.
     ///
     /// # Errors
     /// The first thing that is wrong, with its place.
     pub fn load(home: &Path, flags: Layer) -> Result<Self, ConfigError> {
         let environment = environment::read(|name| std::env::var(name).ok())?;
-        Self::resolve(home, [flags, environment, file::read(home)?])
+        let voidphone = flags.voidphone.as_ref().or(environment.voidphone.as_ref());
+        let voidphone = voidphone.map(|path| voidphone::read(path)).transpose()?.unwrap_or_default();
+        Self::resolve(home, [flags, environment, voidphone, file::read(home)?])
     }
 
     /// Lays `layers` over one another and the defaults; the first that says something wins.
@@ -291,6 +318,7 @@ impl NodeConfig {
             serve_tracker: set.network.serve_tracker.unwrap_or(false),
             discovery: set.discovery.resolve()?,
             api,
+            gossip: set.gossip.resolve()?,
             log: LogConfig {
                 filter: set.log.filter.unwrap_or_else(|| "info".into()),
                 format: set.log.format.unwrap_or_default(),
@@ -326,6 +354,8 @@ impl Layer {
                 token_file,
                 hostnames: self.api.hostnames.or(below.api.hostnames),
             },
+            gossip: self.gossip.over(below.gossip),
+            voidphone: self.voidphone.or(below.voidphone),
             log: LogLayer {
                 filter: self.log.filter.or(below.log.filter),
                 format: self.log.format.or(below.log.format),

@@ -1,6 +1,7 @@
 //! A small client of the gossip API.
 
-use super::message::{FromModule, HEADER_BYTES, MAX_MESSAGE_BYTES, Notification, ReadError};
+use super::message::{FromModule, Notification, ReadError};
+use conclave_protocol::announcements::MAX_DATA_BYTES;
 use std::{net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
@@ -26,7 +27,7 @@ pub enum ClientError {
     #[error("what listens there does not speak the gossip API")]
     NotTheApi(#[source] ReadError),
     /// More data than fits.
-    #[error("{0} bytes of data, more than the {} that an announcement holds", MAX_MESSAGE_BYTES - HEADER_BYTES)]
+    #[error("{0} bytes of data, more than the {MAX_DATA_BYTES} that an announcement holds")]
     TooMuchData(usize),
     /// No data.
     #[error("an announcement without data: it needs at least one byte")]
@@ -60,7 +61,7 @@ impl Client {
     pub async fn announce(&mut self, ttl: u8, data_type: u16, data: Vec<u8>) -> Result<(), ClientError> {
         match data.len() {
             0 => Err(ClientError::NoData),
-            length if HEADER_BYTES + length > MAX_MESSAGE_BYTES => Err(ClientError::TooMuchData(length)),
+            length if length > MAX_DATA_BYTES => Err(ClientError::TooMuchData(length)),
             _ => self.send(&FromModule::Announce { ttl, data_type, data }).await,
         }
     }

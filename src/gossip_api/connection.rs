@@ -53,8 +53,9 @@ pub(super) async fn serve(stream: TcpStream, address: SocketAddr, module: Module
             Err(error) => tracing::warn!(%module, %address, reason = %error, "a module is disconnected"),
         },
         told = farewell => {
+            // The node has said so.
             let reason = told.unwrap_or_else(|_| "the node is stopping".into());
-            tracing::warn!(%module, %address, reason, "a module is disconnected");
+            tracing::debug!(%module, %address, reason, "hanging up on a module");
         }
         _ = &mut writing => tracing::debug!(%module, "a module no longer listens"),
     }

@@ -163,7 +163,8 @@ impl FromModule {
     /// # Errors
     /// One [`ReadError`] for each rule of the format.
     pub async fn read(reader: &mut (impl AsyncRead + Unpin)) -> Result<Option<Self>, ReadError> {
-        let Some(Raw { message_type, fields: [a, b, c, d], data }) = read_raw(reader, check_from_module).await?
+        let Some(Raw { message_type, fields: [a, b, c, d], data }) =
+            read_raw(reader, check_from_module).await?
         else {
             return Ok(None);
         };

@@ -4,12 +4,13 @@
 //! - `network.rs`: the swarm's side of it. `tracking.rs`: the trackers'. `finding.rs`: other finders, NAT.
 //! - `dialling.rs`: dials that somebody waits for.
 //! - `known_peers_file.rs`: who is known, over a restart. `solver.rs`: proofs of work.
-//! - `persistence.rs`: the log's and the database's.
+//! - `persistence.rs`: the log's and the database's. `gossip.rs`: the local modules.
 //! - [`handle`]: how the rest of the process talks to it. `metrics.rs`: what Prometheus is told.
 
 mod dialling;
 mod driver;
 mod finding;
+mod gossip;
 pub mod handle;
 mod known_peers_file;
 mod metrics;
@@ -105,6 +106,14 @@ pub enum NodeError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The gossip API's address.
+    #[error("cannot listen on {address} for the gossip API: {source}; give another with --gossip-listen")]
+    GossipListen {
+        /// The address.
+        address: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The API's configuration.
     #[error(transparent)]
     Api(#[from] api::ServeError),
@@ -140,8 +149,11 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     behaviour.tracker = config.serve_tracker.then(Default::default);
     behaviour.discovery = finders_of(&config.discovery);
     behaviour.nat = config.discovery.nat;
+    let announcements = config.gossip.announcements();
+    config.gossip.configure(&mut behaviour.announcements, &announcements);
     let swarm = conclave_behaviours::build_swarm(identity.clone(), &behaviour, &mut registry)?;
     let metrics = metrics::Metrics::register(&mut registry);
+    let gossip_metrics = gossip::GossipMetrics::register(&mut registry);
     let tracking = tracking::Tracking::new(&config.trackers, &behaviour.network, identity);
     let finding = finding::Finding::new(config.discovery.clone(), &network.0, &mut registry);
     let mut network_side = network::Network::new(swarm, behaviour.name("handshake"), tracking, finding);
@@ -150,6 +162,7 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let api_listener = TcpListener::bind(config.api.listen)
         .await
         .map_err(|source| NodeError::ApiListen { address: config.api.listen.to_string(), source })?;
+    let modules = gossip::listen(config.gossip.listen).await?;
 
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(NodeError::Randomness)?;
@@ -162,6 +175,7 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         version: version.to_owned(),
         meeting: config.meeting.logic(),
         pool: Default::default(),
+        announcements,
         seed,
     };
     let start = Instant::now();
@@ -195,8 +209,9 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         peer = %peer_id, %network, height = node.chain().tip().height, api = %api_address, is_validator,
         "the node is up"
     );
+    let gossip = gossip::Gossip::new(modules, gossip_metrics);
     let driver =
-        driver::Driver::new(node, network_side, persistence, metrics, handle.clone(), start, &config);
+        driver::Driver::new(node, network_side, persistence, metrics, handle.clone(), gossip, start, &config);
     let result = driver.run(request_queue, disk_events).await;
     handle.stop();
     match api.await {

@@ -1,8 +1,12 @@
 //! Between the swarm and the node's logic: identifiers, connections, frames, requests.
 
 use super::{NodeError, dialling::AskedDials, finding::Finding, tracking::Tracking};
-use conclave_behaviours::{Behaviour, BehaviourEvent, address_blocks::TooManyOfBlock, channel, exchange};
+use conclave_behaviours::{
+    Behaviour, BehaviourEvent, address_blocks::TooManyOfBlock, announcements, channel, exchange,
+};
+use conclave_ledger::hash::Hash;
 use conclave_protocol::{
+    announcements::{Event, Message, Verdict},
     handshake::{Command, Direction},
     node::{Channel, Effect, Input, Protocol},
     peer::Peer,
@@ -231,6 +235,7 @@ impl Network {
         match event {
             BehaviourEvent::Consensus(event) => channel_input(Channel::Consensus, event),
             BehaviourEvent::Transactions(event) => channel_input(Channel::Transactions, event),
+            BehaviourEvent::Announcements(event) => announcement_input(event),
             BehaviourEvent::Handshake(event) => {
                 // Whoever begins a handshake is a node, tracker or not.
                 let begins = matches!(
@@ -325,6 +330,9 @@ impl Network {
             Effect::OpenChannels(peer) => {
                 id_of(&peer).into_iter().for_each(|id| self.swarm.behaviour_mut().open_channels(id));
             }
+            Effect::OpenAnnouncements(peer) => {
+                id_of(&peer).into_iter().for_each(|id| self.swarm.behaviour_mut().open_announcements(id));
+            }
             Effect::CloseChannels(peer) => {
                 id_of(&peer).into_iter().for_each(|id| self.swarm.behaviour_mut().close_channels(id));
             }
@@ -346,6 +354,41 @@ impl Network {
             _ => {}
         }
         Vec::new()
+    }
+
+    /// Publishes an announcement.
+    pub(super) fn publish(
+        &mut self,
+        data_type: u16,
+        per_origin: bool,
+        bytes: &[u8],
+    ) -> Result<(), announcements::NotPublished> {
+        self.swarm.behaviour_mut().announcements.publish(data_type, bytes, per_origin)
+    }
+
+    /// Subscriptions of peers, each peer and topic counted.
+    pub(super) fn subscriptions(&self) -> usize {
+        self.swarm.behaviour().announcements.subscriptions()
+    }
+
+    /// Carries out what concerns gossipsub; anything else is none of its business.
+    pub(super) fn announcements(&mut self, event: &Event) {
+        let gossipsub = &mut self.swarm.behaviour_mut().announcements;
+        match event {
+            Event::Subscribe(data_type) => gossipsub.subscribe(*data_type),
+            Event::Unsubscribe(data_type) => gossipsub.unsubscribe(*data_type),
+            Event::Verdict { id, peer, verdict } => {
+                let acceptance = match verdict {
+                    Verdict::Forward => announcements::Acceptance::Forward,
+                    Verdict::Drop => announcements::Acceptance::Drop,
+                    Verdict::Reject => announcements::Acceptance::Reject,
+                };
+                if let Some(peer) = id_of(peer) {
+                    gossipsub.answer(id.0, peer, acceptance);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn exchange_of(&mut self, protocol: Protocol) -> &mut exchange::Behaviour {
@@ -484,6 +527,24 @@ fn channel_input(channel: Channel, event: channel::Event) -> Vec<Input> {
         channel::Event::Malformed { peer, error } => {
             let what = format!("a malformed frame on the {channel:?} channel: {error}");
             peer_of(&peer).map(|peer| Input::Malformed(peer, what))
+        }
+    };
+    input.into_iter().collect()
+}
+
+fn announcement_input(event: announcements::Event) -> Vec<Input> {
+    let input = match event {
+        announcements::Event::Copy { peer, id, bytes } => {
+            let message = Message::Copy { id: Hash(id), bytes };
+            peer_of(&peer).map(|peer| Input::Announcement(peer, message))
+        }
+        announcements::Event::First { peer, origin, id, data_type, per_author, data } => {
+            peer_of(&peer).zip(peer_of(&origin)).map(|(peer, origin)| {
+                Input::Announcement(
+                    peer,
+                    Message::First { id: Hash(id), origin, data_type, per_origin: per_author, bytes: data },
+                )
+            })
         }
     };
     input.into_iter().collect()

@@ -2,7 +2,7 @@
 
 use super::{
     gate::{Command, Gate, Inbound},
-    intake::{Intake, message_id},
+    intake::{Intake, message_id, unwrap, wrap},
     setup::{Config, Gossipsub, topic_score},
     topics::Topics,
 };
@@ -45,6 +45,8 @@ pub enum Event {
         id: [u8; 32],
         /// The data type of its topic.
         data_type: u16,
+        /// Whether its id holds its author.
+        per_author: bool,
         /// The message.
         data: Vec<u8>,
     },
@@ -97,6 +99,7 @@ pub struct Behaviour {
     peers: BTreeMap<PeerId, Connected>,
     /// Messages that gossipsub holds since they were accepted, the oldest first.
     accepted: VecDeque<(Instant, PeerId, [u8; 32])>,
+    subscriptions: usize,
     actions: VecDeque<ToSwarm<Event, Command>>,
     waker: Option<Waker>,
 }
@@ -116,6 +119,7 @@ impl Behaviour {
             inbound,
             peers: BTreeMap::new(),
             accepted: VecDeque::new(),
+            subscriptions: 0,
             actions: VecDeque::new(),
             waker: None,
         }
@@ -142,9 +146,10 @@ impl Behaviour {
         let topic = self.topics.topic(data_type);
         self.intake.subscribe(data_type);
         let judged = self.gossipsub.set_topic_params(topic.clone(), topic_score());
-        if let Err(error) = judged.map_err(str::to_owned).and_then(|()| {
-            self.gossipsub.subscribe(&topic).map(drop).map_err(|error| error.to_string())
-        }) {
+        if let Err(error) = judged
+            .map_err(str::to_owned)
+            .and_then(|()| self.gossipsub.subscribe(&topic).map(drop).map_err(|error| error.to_string()))
+        {
             tracing::warn!(data_type, error, "cannot subscribe to announcements");
         }
         self.wake();
@@ -157,12 +162,13 @@ impl Behaviour {
         self.wake();
     }
 
-    /// Publishes a message to all peers that are subscribed to its topic.
+    /// Publishes a message to all peers that are subscribed to its topic. One that is known `per_author` spreads even
+    /// where another author's message of the same bytes is known.
     ///
     /// # Errors
     /// When it goes to nobody.
-    pub fn publish(&mut self, data_type: u16, data: Vec<u8>) -> Result<(), NotPublished> {
-        let published = self.gossipsub.publish(self.topics.topic(data_type), data);
+    pub fn publish(&mut self, data_type: u16, data: &[u8], per_author: bool) -> Result<(), NotPublished> {
+        let published = self.gossipsub.publish(self.topics.topic(data_type), wrap(data, per_author));
         self.wake();
         published.map(drop).map_err(|error| match error {
             PublishError::Duplicate => NotPublished::Known,
@@ -187,9 +193,9 @@ impl Behaviour {
         self.wake();
     }
 
-    /// Peers in the mesh of a data type's topic.
-    pub fn mesh(&self, data_type: u16) -> Vec<PeerId> {
-        self.gossipsub.mesh_peers(&self.topics.topic(data_type).hash()).copied().collect()
+    /// How many subscriptions of peers are known, each peer and topic counted.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions
     }
 
     /// Has gossipsub forget the oldest messages beyond the bound.
@@ -216,7 +222,8 @@ impl Behaviour {
 
     /// Tells gossipsub of a peer whose gate is open, over its oldest connection.
     fn attach(&mut self, peer: PeerId) {
-        let Some(connected) = self.peers.get_mut(&peer).filter(|peer| peer.is_open && peer.attached.is_none())
+        let Some(connected) =
+            self.peers.get_mut(&peer).filter(|peer| peer.is_open && peer.attached.is_none())
         else {
             return;
         };
@@ -259,6 +266,11 @@ impl Behaviour {
         if is_connected {
             self.command(peer, connection, Command::Detach);
         }
+        self.count_subscriptions();
+    }
+
+    fn count_subscriptions(&mut self) {
+        self.subscriptions = self.gossipsub.all_peers().map(|(_, topics)| topics.len()).sum();
     }
 
     fn command(&mut self, peer_id: PeerId, connection: ConnectionId, event: Command) {
@@ -268,17 +280,25 @@ impl Behaviour {
     }
 
     /// What gossipsub's own event means to the user.
-    fn translate(&self, event: gossipsub::Event) -> Option<Event> {
-        let gossipsub::Event::Message { propagation_source: peer, message, .. } = event else {
-            if let gossipsub::Event::SlowPeer { peer_id, .. } = event {
-                tracing::debug!(peer = %peer_id, "a peer is too slow for announcements");
+    fn translate(&mut self, event: gossipsub::Event) -> Option<Event> {
+        let (peer, message) = match event {
+            gossipsub::Event::Message { propagation_source, message, .. } => (propagation_source, message),
+            gossipsub::Event::Subscribed { .. } | gossipsub::Event::Unsubscribed { .. } => {
+                self.count_subscriptions();
+                return None;
             }
-            return None;
+            gossipsub::Event::SlowPeer { peer_id, .. } => {
+                tracing::debug!(peer = %peer_id, "a peer is too slow for announcements");
+                return None;
+            }
+            gossipsub::Event::GossipsubNotSupported { .. } => return None,
         };
         let data_type = self.topics.data_type(&message.topic)?;
         // Strict validation has seen the author and its signature.
         let origin = message.source?;
-        Some(Event::First { peer, origin, id: message_id(&message.data), data_type, data: message.data })
+        let id = message_id(&message.data, Some(&origin));
+        let (data, per_author) = unwrap(message.data)?;
+        Some(Event::First { peer, origin, id, data_type, per_author, data })
     }
 }
 
@@ -322,7 +342,10 @@ impl NetworkBehaviour for Behaviour {
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
         match event {
             FromSwarm::ConnectionEstablished(ConnectionEstablished {
-                peer_id, connection_id, endpoint, ..
+                peer_id,
+                connection_id,
+                endpoint,
+                ..
             }) => {
                 let connected = self.peers.entry(peer_id).or_insert_with(|| Connected {
                     connections: Vec::new(),

@@ -11,11 +11,11 @@ use std::{
 };
 
 /// Gossipsub's handler.
-pub type Inner = THandler<Gossipsub>;
+pub(super) type Inner = THandler<Gossipsub>;
 /// How it accepts substreams.
-pub type Inbound = <Inner as ConnectionHandler>::InboundProtocol;
+pub(super) type Inbound = <Inner as ConnectionHandler>::InboundProtocol;
 /// How it opens them.
-pub type Outbound = <Inner as ConnectionHandler>::OutboundProtocol;
+pub(super) type Outbound = <Inner as ConnectionHandler>::OutboundProtocol;
 
 /// What the behaviour tells the gate.
 pub enum Command {

@@ -1,7 +1,10 @@
 //! Every copy that comes in, before gossipsub looks whether it knows the message.
 
 use super::topics::Topics;
-use libp2p::gossipsub::{DataTransform, Message, MessageId, RawMessage, TopicHash};
+use libp2p::{
+    PeerId,
+    gossipsub::{DataTransform, Message, MessageId, RawMessage, TopicHash},
+};
 use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeSet,
@@ -25,17 +28,43 @@ pub struct Intake {
     shared: Arc<Mutex<Shared>>,
 }
 
+/// First byte of a message that is known by its bytes alone: the same from two authors is one.
+const OF_ANYBODY: u8 = 0;
+
+/// First byte of a message that is known by its bytes and its author.
+const OF_ITS_AUTHOR: u8 = 1;
+
 /// What gossipsub knows a message by.
-pub(super) fn message_id(data: &[u8]) -> [u8; 32] {
+pub(super) fn message_id(data: &[u8], author: Option<&PeerId>) -> [u8; 32] {
     let mut hasher = Sha256::new();
     hasher.update(b"conclave announcement envelope v1\0");
     hasher.update(data);
+    if let Some(author) = author.filter(|_| data.first() == Some(&OF_ITS_AUTHOR)) {
+        hasher.update(author.to_bytes());
+    }
     hasher.finalize().into()
+}
+
+/// The bytes that travel.
+pub(super) fn wrap(data: &[u8], per_author: bool) -> Vec<u8> {
+    let first = if per_author { OF_ITS_AUTHOR } else { OF_ANYBODY };
+    [&[first], data].concat()
+}
+
+/// What [`wrap`] was given; `None` if it was not.
+pub(super) fn unwrap(mut data: Vec<u8>) -> Option<(Vec<u8>, bool)> {
+    let per_author = match data.first() {
+        Some(&OF_ANYBODY) => false,
+        Some(&OF_ITS_AUTHOR) => true,
+        _ => return None,
+    };
+    data.remove(0);
+    Some((data, per_author))
 }
 
 /// The same, as gossipsub wants it.
 pub(super) fn gossipsub_id(message: &Message) -> MessageId {
-    MessageId::new(&message_id(&message.data))
+    MessageId::new(&message_id(&message.data, message.source.as_ref()))
 }
 
 impl Intake {
@@ -65,10 +94,16 @@ impl Intake {
 impl DataTransform for Intake {
     fn inbound_transform(&self, raw: RawMessage) -> Result<Message, io::Error> {
         let mut shared = self.shared();
-        shared.copies.push((message_id(&raw.data), raw.data.len()));
+        shared.copies.push((message_id(&raw.data, raw.source.as_ref()), raw.data.len()));
         let data_type = self.topics.data_type(&raw.topic);
         if !data_type.is_some_and(|data_type| shared.subscribed.contains(&data_type)) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a topic that is not subscribed to"));
+        }
+        if !matches!(raw.data.first(), Some(&(OF_ANYBODY | OF_ITS_AUTHOR))) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a message that does not say what it is known by",
+            ));
         }
         Ok(Message {
             source: raw.source,

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! connected ─► nothing: what the peer opens is accepted but not read, and gossipsub does not know of the peer
-//! open(peer) ─► gossipsub is told that the peer has connected; subscriptions are exchanged, the mesh forms
+//! open(peer), when its handshake is done and its admission settled
+//!           ─► gossipsub is told that the peer has connected; subscriptions are exchanged, the mesh forms
 //! close(peer), or the connection closes ─► gossipsub is told that it has gone; another connection takes over
 //! ```
 //! **The gate** takes the place of gossipsub's own black list, which would lose the subscriptions that a peer announces
@@ -11,8 +12,9 @@
 //! takes over, and a peer whose handshake is not done can neither be heard nor hear.
 //!
 //! **Signed.** Messages carry their author and its signature, because an origin's rate can only be held against a name
-//! that nobody else can use. So announcements are not anonymous: those without a TTL name the node that published
-//! them. A message's id is the hash of its bytes, so the same bytes from two authors are one message.
+//! that nobody else can use. So announcements are not anonymous: they name the node that published them. A message's id
+//! is the hash of its bytes, so the same bytes from two authors are one message; unless the author asks for an id that
+//! holds its name, because each author's message goes to that author's neighbours only. The first byte says which.
 //!
 //! **Strict.** Validation by the user of this behaviour before anything is forwarded ([`Behaviour::answer`], once for
 //! every [`Event::First`]); only topics of this network, and a bounded number of them; only messages of topics that are

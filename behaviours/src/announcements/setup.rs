@@ -6,19 +6,20 @@ use super::{
 };
 use libp2p::{
     gossipsub::{
-        self, MessageAuthenticity, PeerScoreParams, PeerScoreThresholds, TopicScoreParams, ValidationMode, Version,
+        self, MessageAuthenticity, PeerScoreParams, PeerScoreThresholds, TopicScoreParams, ValidationMode,
+        Version,
     },
     identity::Keypair,
 };
 use std::time::Duration;
 
 /// Gossipsub with our topics and our eyes on what comes in.
-pub type Gossipsub = gossipsub::Behaviour<Intake, Filter>;
+pub(super) type Gossipsub = gossipsub::Behaviour<Intake, Filter>;
 
 /// How often gossipsub looks after its meshes.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// What a frame holds besides the data of its one message: author, signature, number, topic.
+/// What a frame holds besides the data of its one message: what it is known by, author, signature, number, topic.
 const FRAME_OVERHEAD: usize = 1024;
 
 /// Messages that may wait for one peer; more are dropped, and the peer counts as slow.

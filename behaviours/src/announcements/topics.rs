@@ -9,7 +9,7 @@ pub struct Topics {
 }
 
 /// Which topics peers may subscribe to, and how many.
-pub type Filter = MaxCountSubscriptionFilter<Topics>;
+pub(super) type Filter = MaxCountSubscriptionFilter<Topics>;
 
 impl Topics {
     /// Topics whose names begin with `prefix`, such as `/conclave/1a2b3c4d5e6f7081/announcements`.

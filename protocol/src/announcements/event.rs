@@ -53,6 +53,9 @@ pub enum Event {
     Publish {
         /// On which topic.
         data_type: DataType,
+        /// Whether its id is to hold its origin: with a TTL, because every node that passes it on publishes it for its
+        /// own neighbours, whom another's message of the same bytes does not reach.
+        per_origin: bool,
         /// The envelope.
         bytes: Arc<[u8]>,
     },

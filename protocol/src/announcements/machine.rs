@@ -7,7 +7,8 @@ use super::{
     known::{Fate, Known, Window},
     message::{Announcement, DataType, Hops, MAX_DATA_BYTES, MessageId, content_id},
     modules::{Modules, Subscribed},
-    outgoing::Outgoing,
+    outgoing::{Outgoing, Waiting},
+    receiving::Topic,
     validation::Validations,
 };
 use crate::{
@@ -37,6 +38,8 @@ pub enum Message {
         origin: Peer,
         /// The data type of the topic.
         data_type: DataType,
+        /// Whether its id holds its origin, as that of every message with a TTL does.
+        per_origin: bool,
         /// The envelope.
         bytes: Vec<u8>,
     },
@@ -75,6 +78,11 @@ impl Announcements {
             config,
             outputs: VecDeque::new(),
         }
+    }
+
+    /// Subscriptions of local modules, each module and type counted.
+    pub fn subscriptions(&self) -> usize {
+        self.modules.subscriptions()
     }
 
     pub(super) fn emit(&mut self, event: Event) {
@@ -139,7 +147,11 @@ impl Announcements {
     /// Puts an announcement of this node's own, or one with a TTL that it passes on, into the queue; false if the
     /// queue is full.
     pub(super) fn publish(&mut self, announcement: Announcement) -> bool {
-        let queued = self.outgoing.push(announcement.data_type, announcement.encode());
+        let queued = self.outgoing.push(Waiting {
+            data_type: announcement.data_type,
+            per_origin: Hops::of(announcement.ttl).is_limited(),
+            bytes: announcement.encode().into(),
+        });
         if !queued {
             self.count(Outcome::PublishedTooFast);
         }
@@ -159,8 +171,8 @@ impl Announcements {
     }
 
     fn flush(&mut self) {
-        while let Some((data_type, bytes)) = self.outgoing.pop(self.now) {
-            self.emit(Event::Publish { data_type, bytes });
+        while let Some(Waiting { data_type, per_origin, bytes }) = self.outgoing.pop(self.now) {
+            self.emit(Event::Publish { data_type, per_origin, bytes });
         }
     }
 
@@ -180,8 +192,9 @@ impl Machine for Announcements {
             // Gossipsub knows the neighbours; buckets and blame outlast a connection.
             Input::Connected(_) | Input::Disconnected(_) => {}
             Input::Received(peer, Message::Copy { id, bytes }) => self.copy(peer, id, bytes),
-            Input::Received(peer, Message::First { id, origin, data_type, bytes }) => {
-                self.first(peer, id, origin, data_type, &bytes);
+            Input::Received(peer, Message::First { id, origin, data_type, per_origin, bytes }) => {
+                let topic = Topic { data_type, per_origin };
+                self.first(peer, id, origin, topic, &bytes);
             }
             Input::Command(Command::Notify { module, data_type }) => self.notify(module, data_type),
             Input::Command(Command::Announce { module, ttl, data_type, data }) => {

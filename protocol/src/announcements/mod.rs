@@ -19,7 +19,8 @@
 //!    time, or nobody left who could: dropped without blame. A module that leaves is no longer waited for.
 //! 5. **Hop limits.** An announcement with a TTL is not forwarded by gossipsub: a node that validated it publishes it
 //!    as its own message with a TTL lowered by one, and one that came with TTL 1 not at all. So the signature on a
-//!    limited announcement is the neighbour's, and one from anybody but the peer that sent it is an offence. A copy
+//!    limited announcement is the neighbour's, and one from anybody but the peer that sent it is an offence. Its id holds
+//!    its publisher: what one neighbour has published reaches that neighbour's neighbours, not this node's. A copy
 //!    that may go further than all before is passed on without being validated anew.
 //! 6. **Known again.** Content is known by its hash without the TTL for `duplicate_window`, and is notified once in
 //!    that time. The same message twice from one peer is a slight offence; from different peers it is how gossip works.

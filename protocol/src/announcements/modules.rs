@@ -63,6 +63,11 @@ impl Modules {
         gone.unanswered.into_values().flatten().collect()
     }
 
+    /// How many subscriptions there are, each module and type counted.
+    pub(super) fn subscriptions(&self) -> usize {
+        self.subscribers.values().map(BTreeSet::len).sum()
+    }
+
     /// The modules that subscribe to a type.
     pub(super) fn subscribers(&self, data_type: DataType) -> Vec<ModuleId> {
         self.subscribers.get(&data_type).map_or_else(Vec::new, |modules| modules.iter().copied().collect())

@@ -15,10 +15,18 @@ pub(super) fn cost(bytes: usize) -> u64 {
     LEAST_COST.max(bytes as u64)
 }
 
+/// A message that waits.
+pub(super) struct Waiting {
+    pub(super) data_type: DataType,
+    /// Whether gossipsub is to know it by its origin, too.
+    pub(super) per_origin: bool,
+    pub(super) bytes: Arc<[u8]>,
+}
+
 /// The queue and its bucket.
 pub(super) struct Outgoing {
     bucket: TokenBucket,
-    waiting: VecDeque<(DataType, Arc<[u8]>)>,
+    waiting: VecDeque<Waiting>,
     bytes: usize,
 }
 
@@ -28,18 +36,19 @@ impl Outgoing {
     }
 
     /// Puts a message at the end of the queue; false if it is full.
-    pub(super) fn push(&mut self, data_type: DataType, bytes: Vec<u8>) -> bool {
-        if self.waiting.len() >= MAX_WAITING || self.bytes + bytes.len() > MAX_WAITING_BYTES {
+    pub(super) fn push(&mut self, message: Waiting) -> bool {
+        let length = message.bytes.len();
+        if self.waiting.len() >= MAX_WAITING || self.bytes + length > MAX_WAITING_BYTES {
             return false;
         }
-        self.bytes += bytes.len();
-        self.waiting.push_back((data_type, bytes.into()));
+        self.bytes += length;
+        self.waiting.push_back(message);
         true
     }
 
     /// The next message, if it may go out by now.
-    pub(super) fn pop(&mut self, now: Time) -> Option<(DataType, Arc<[u8]>)> {
-        let length = self.waiting.front()?.1.len();
+    pub(super) fn pop(&mut self, now: Time) -> Option<Waiting> {
+        let length = self.waiting.front()?.bytes.len();
         if !self.bucket.take(cost(length), now) {
             return None;
         }
@@ -49,6 +58,6 @@ impl Outgoing {
 
     /// When the next message may go out; `None` if there is none.
     pub(super) fn next(&self, now: Time) -> Option<Time> {
-        self.waiting.front().map(|(_, bytes)| self.bucket.ready_at(cost(bytes.len()), now))
+        self.waiting.front().map(|next| self.bucket.ready_at(cost(next.bytes.len()), now))
     }
 }

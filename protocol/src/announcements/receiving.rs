@@ -13,6 +13,14 @@ use super::{
 use crate::{peer::Peer, penalty::Penalty};
 use std::{collections::BTreeMap, sync::Arc};
 
+/// What gossipsub says of a message besides its bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Topic {
+    pub(super) data_type: DataType,
+    /// Whether the id holds the origin.
+    pub(super) per_origin: bool,
+}
+
 impl Announcements {
     pub(super) fn copy(&mut self, peer: Peer, id: MessageId, bytes: usize) {
         self.count(Outcome::Copy);
@@ -40,19 +48,12 @@ impl Announcements {
         self.count(outcome);
     }
 
-    pub(super) fn first(
-        &mut self,
-        peer: Peer,
-        id: MessageId,
-        origin: Peer,
-        data_type: DataType,
-        bytes: &[u8],
-    ) {
+    pub(super) fn first(&mut self, peer: Peer, id: MessageId, origin: Peer, topic: Topic, bytes: &[u8]) {
         let mut variant = Variant { id, peer, hops: Hops::of(0) };
-        if self.modules.subscribers(data_type).is_empty() {
+        if self.modules.subscribers(topic.data_type).is_empty() {
             return self.end(&variant, Verdict::Drop, Outcome::NoSubscriber);
         }
-        let announcement = match read(bytes, data_type, origin == peer) {
+        let announcement = match read(bytes, topic, origin == peer) {
             Ok(announcement) => announcement,
             Err(penalty) => {
                 self.penalize(peer, penalty);
@@ -140,18 +141,21 @@ impl Announcements {
 }
 
 /// Reads an envelope and checks it by the rules of the protocol.
-fn read(bytes: &[u8], data_type: DataType, is_of_sender: bool) -> Result<Announcement, Penalty> {
+fn read(bytes: &[u8], topic: Topic, is_of_sender: bool) -> Result<Announcement, Penalty> {
     let announcement = Announcement::decode(bytes)
         .map_err(|error| Penalty::fatal(format!("an announcement that is none: {error}")))?;
-    if announcement.data_type != data_type {
-        let found = announcement.data_type;
+    if announcement.data_type != topic.data_type {
+        let (found, data_type) = (announcement.data_type, topic.data_type);
         let reason = format!("an announcement of type {found} on the topic of type {data_type}");
         return Err(Penalty::fatal(reason));
     }
     if announcement.data.0.is_empty() {
         return Err(Penalty::fatal("an announcement without data"));
     }
-    if Hops::of(announcement.ttl).is_limited() && !is_of_sender {
+    if Hops::of(announcement.ttl).is_limited() != topic.per_origin {
+        return Err(Penalty::fatal("an announcement that gossipsub knows otherwise than its TTL asks for"));
+    }
+    if topic.per_origin && !is_of_sender {
         return Err(Penalty::serious("an announcement with a TTL that was forwarded as it was"));
     }
     Ok(announcement)

@@ -1,4 +1,4 @@
-//! Announcements: only peers that take part are heard.
+//! Announcements: only peers that take part, and whose admission is settled, are heard.
 
 use super::{Clock, Effect, Node};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Node {
-    /// What gossipsub brings. Its gate is opened by [`Effect::OpenChannels`], so a peer that does not take part is one
+    /// What gossipsub brings. Its gate is opened by [`Effect::OpenAnnouncements`], so a peer that does not take part is one
     /// that has just been lost; every message is answered all the same.
     pub(super) fn receive_announcement(&mut self, peer: Peer, message: Message, clock: Clock) {
         if self.peers.contains_key(&peer) {
@@ -17,6 +17,11 @@ impl Node {
             let event = Event::Verdict { id, peer, verdict: Verdict::Drop };
             self.effects.push_back(Effect::Announcements(event));
         }
+    }
+
+    /// Subscriptions of local modules, each module and type counted.
+    pub fn module_subscriptions(&self) -> usize {
+        self.announcements.subscriptions()
     }
 
     /// What a module wants.

@@ -3,6 +3,7 @@
 use super::record::LogRecord;
 use crate::{
     admission::{self, Puzzle},
+    announcements,
     handshake::{self, RefusalReason},
     known_peers::{SavedPeers, Source},
     peer::Peer,
@@ -134,6 +135,10 @@ pub enum Input {
         /// The solution.
         solution: u64,
     },
+    /// Gossipsub brought something of a peer.
+    Announcement(Peer, announcements::Message),
+    /// A local module wants something.
+    Module(announcements::Command),
     /// What storage found for [`Effect::Lookup`].
     LookedUp {
         /// The number of the lookup.
@@ -184,6 +189,8 @@ pub enum Effect {
     },
     /// The handshake with a peer is done: open its channels.
     OpenChannels(Peer),
+    /// The admission of a peer is settled, too: let its announcements in. Closing the channels ends that.
+    OpenAnnouncements(Peer),
     /// Close the channels of a peer.
     CloseChannels(Peer),
     /// Send a frame. Bulk frames bind nobody, may be overtaken, and need not wait for the log.
@@ -265,6 +272,8 @@ pub enum Effect {
         /// Entries of the state.
         changes: Changes,
     },
+    /// Something for gossipsub, a local module or the metrics. It binds nobody and need not wait for the log.
+    Announcements(announcements::Event),
     /// For the log, the metrics and those who watch.
     Tell(Notice),
 }

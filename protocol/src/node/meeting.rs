@@ -294,6 +294,7 @@ impl Node {
 
     /// No work is due any more: the peer is known, may ask, and is asked if this node knows too few.
     fn settle_admission(&mut self, peer: Peer, clock: Clock) {
+        self.effects.push_back(Effect::OpenAnnouncements(peer));
         self.known_command(Command::Admitted { peer }, clock);
         let command = peer_exchange::Command::Admitted { peer };
         self.meeting.exchange.handle(Input::Command(command), clock.time);

@@ -14,9 +14,11 @@
 //! - `messages.rs`: bytes to messages and back, penalties for what is none.
 //! - `peers.rs`: what the handshake opens for the other machines.
 //! - `deciding.rs`: what consensus hands to the chain. `transactions.rs`: dissemination and the pool.
+//! - `announcements.rs`: gossipsub, and the local modules.
 //! - `following.rs`: sync and the chain. `duties.rs`: transactions that a validator sends of its own accord.
 //! - `meeting.rs`: whom to meet, and what that costs.
 
+mod announcements;
 mod deciding;
 mod duties;
 mod following;
@@ -31,6 +33,7 @@ pub use io::{Channel, Clock, Effect, Input, Notice, Protocol};
 pub use record::{LogRecord, MAX_RECORD_BYTES};
 
 use crate::{
+    announcements::{self as announcing, Announcements},
     consensus::{self, Consensus},
     dissemination::{self, Dissemination},
     handshake::{self, Handshake},
@@ -77,6 +80,8 @@ pub struct Config {
     pub meeting: meeting::Config,
     /// Bounds of the pool.
     pub pool: PoolLimits,
+    /// Bounds of announcements.
+    pub announcements: announcing::Config,
     /// Seed of jitter and challenges; never twice the same.
     pub seed: [u8; 32],
 }
@@ -120,6 +125,7 @@ pub struct Node {
     consensus: Option<Consensus>,
     dissemination: Dissemination,
     sync: Sync,
+    announcements: Announcements,
     /// Peers whose handshake is done, with what they proved.
     peers: BTreeMap<Peer, handshake::Role>,
     /// The last decided height of each, as far as it has spoken of it.
@@ -176,6 +182,7 @@ impl Node {
             dissemination: Dissemination::new(dissemination::Config::for_delta(delta)),
             sync: Sync::new(sync::Config::for_delta(delta, !is_validator)),
             pool: Pool::new(config.pool.clone()),
+            announcements: Announcements::new(config.announcements.clone()),
             config,
             chain: restored.chain,
             scores: Scores::default(),
@@ -237,6 +244,8 @@ impl Node {
             Input::RemoteAddress { peer, address } => self.remote_address(peer, &address),
             Input::OwnAddresses(addresses) => self.own_addresses(addresses, clock),
             Input::Solved { ticket, solution } => self.solved(ticket, solution, clock),
+            Input::Announcement(peer, message) => self.receive_announcement(peer, message, clock),
+            Input::Module(command) => self.module_command(command, clock),
             Input::LookedUp { token, response } => {
                 self.sync.handle(MachineInput::Command(sync::Command::Found { token, response }), clock.time);
             }
@@ -250,6 +259,7 @@ impl Node {
         self.meeting.handle_timeout(clock.time);
         self.dissemination.handle_timeout(clock.time);
         self.sync.handle_timeout(clock.time);
+        self.announcements.handle_timeout(clock.time);
         if let Some(consensus) = &mut self.consensus {
             consensus.handle_timeout(clock.time);
         }
@@ -264,6 +274,7 @@ impl Node {
             self.meeting.poll_timeout(),
             self.dissemination.poll_timeout(),
             self.sync.poll_timeout(),
+            self.announcements.poll_timeout(),
             consensus,
         ];
         others.into_iter().flatten().min()
@@ -312,7 +323,8 @@ impl Node {
             let consensus = self.drain_consensus(clock);
             let dissemination = self.drain_dissemination(clock);
             let sync = self.drain_sync(clock);
-            if !(handshake || meeting || consensus || dissemination || sync) {
+            let announcements = self.drain_announcements(clock);
+            if !(handshake || meeting || consensus || dissemination || sync || announcements) {
                 break;
             }
         }

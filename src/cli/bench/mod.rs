@@ -1,6 +1,7 @@
 //! `conclave bench`: measurements on a network of its own, four validators on loopback by default.
 //!
 //! - [`bed`]: the network, its nodes started and killed one by one. [`scenarios`]: what is measured on it.
+//! - [`gossip`]: announcements, on a network of observers of its own.
 //! - [`process`]: what a node takes of the machine, from /proc. [`figures`]: medians, percentiles, the table.
 //!
 //! Everything runs on one machine, whose cores the nodes and this program share: figures are comparable within one
@@ -8,6 +9,7 @@
 
 mod bed;
 mod figures;
+mod gossip;
 mod process;
 mod scenarios;
 
@@ -62,6 +64,8 @@ enum Scenario {
     Restart,
     /// What a node takes at rest
     Idle,
+    /// Announcements through 30 observers: copies, bytes, time to reach them
+    Gossip,
 }
 
 impl Bench {
@@ -84,8 +88,10 @@ impl Bench {
     }
 
     async fn measure(&self, scenario: Scenario) -> Outcome<Vec<Figure>> {
-        if scenario == Scenario::Fsync {
-            return scenarios::fsync();
+        match scenario {
+            Scenario::Fsync => return scenarios::fsync(),
+            Scenario::Gossip => return gossip::gossip().await,
+            _ => {}
         }
         let fast = scenario != Scenario::Plain;
         let mut bed = Bed::make(self.validators, self.delta_ms, fast)?;

@@ -37,6 +37,9 @@ pub(crate) struct Node {
     pub(crate) name: String,
     /// URL of its API.
     pub(crate) api: String,
+    /// Address of its gossip API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gossip: Option<SocketAddr>,
     /// Its libp2p peer id.
     pub(crate) peer_id: String,
     /// Its validator key.
@@ -120,6 +123,7 @@ pub(crate) fn create(home: &Path, plan: &Plan) -> Outcome<Network> {
             listen: Some(draft.listen.clone()),
             peers: others.map(|other| other.node.address.clone()).collect(),
             api_listen: Some(draft.api),
+            gossip_listen: draft.node.gossip,
         };
         init::write_config(&home.join(&draft.node.name), &template)?;
     }
@@ -141,10 +145,14 @@ fn draft(home: &Path, number: u16, held: &mut Vec<(TcpListener, Option<UdpSocket
     let api = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let api_address = api.local_addr()?;
     held.push((api, None));
+    let gossip = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let gossip_address = gossip.local_addr()?;
+    held.push((gossip, None));
     let peer_id = keys::node_identity(&node_key).public().to_peer_id().to_string();
     let node = Node {
         name,
         api: format!("http://{api_address}"),
+        gossip: Some(gossip_address),
         validator: validator_key.public().to_string(),
         address: format!("/ip4/127.0.0.1/tcp/{port}/p2p/{peer_id}"),
         peer_id,

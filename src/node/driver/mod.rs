@@ -3,14 +3,17 @@
 //! **Behind the log.** An effect that follows an `Append` takes place once that record is on disk. Effects wait in
 //! `held` with the sequence that they wait for. Blocks' bodies alone are sent at once: they bind nobody.
 //!
+//! - `modules.rs`: what local modules say and are told; their validations go before everything else.
 //! - `connected.rs`: the peers. `requests.rs`: what callers and peers ask. `notices.rs`: what those who watch are told.
 
 mod connected;
+mod modules;
 mod notices;
 mod requests;
 
 use super::{
     NodeError,
+    gossip::Gossip,
     handle::{Handle, NodeEvent, NodeStatus, Outcome, Request},
     known_peers_file,
     metrics::Metrics,
@@ -65,6 +68,7 @@ pub(super) struct Driver {
     persistence: Persistence,
     metrics: Metrics,
     handle: Handle,
+    gossip: Gossip,
     start: Instant,
     peers: Vec<Multiaddr>,
     home: PathBuf,
@@ -92,6 +96,7 @@ impl Driver {
         persistence: Persistence,
         metrics: Metrics,
         handle: Handle,
+        gossip: Gossip,
         start: Instant,
         config: &NodeConfig,
     ) -> Self {
@@ -107,6 +112,7 @@ impl Driver {
             persistence,
             metrics,
             handle,
+            gossip,
             start,
             peers: config.peers.clone(),
             home: config.home.clone(),
@@ -143,6 +149,7 @@ impl Driver {
         self.carry_out();
         let mut batch = Vec::with_capacity(REQUESTS_AT_ONCE);
         while self.failed.is_none() && !self.is_gone() {
+            self.take_validations();
             let deadline = self.deadline();
             let timer = tokio::time::sleep_until(deadline.into());
             tokio::select! {
@@ -159,6 +166,8 @@ impl Driver {
                         self.disk(event);
                     }
                 }
+                Some(validation) = self.gossip.intake.validations.recv() => self.input(Input::Module(validation)),
+                Some(said) = self.gossip.intake.commands.recv() => self.module(said),
                 count = requests.recv_many(&mut batch, REQUESTS_AT_ONCE), if !self.persistence.is_congested() => {
                     debug_assert!(count > 0, "the driver holds a handle, so the queue is never closed");
                     batch.drain(..).for_each(|request| self.request(request));
@@ -243,6 +252,8 @@ impl Driver {
     fn carry_out(&mut self) {
         self.metrics.pool_transactions.set(self.node.pool().len() as i64);
         self.metrics.pool_bytes.set(self.node.pool().bytes() as i64);
+        self.gossip.metrics.peer_subscriptions.set(self.network.subscriptions() as i64);
+        self.gossip.metrics.module_subscriptions.set(self.node.module_subscriptions() as i64);
         while let Some(effect) = self.node.poll_effect() {
             match effect {
                 Effect::Append(record) => {
@@ -250,7 +261,9 @@ impl Driver {
                         self.failed = Some(error);
                     }
                 }
-                effect @ Effect::Send { bulk: true, .. } => self.take_place(effect),
+                effect @ (Effect::Send { bulk: true, .. } | Effect::Announcements(_)) => {
+                    self.take_place(effect)
+                }
                 effect if self.held.is_empty() && self.persistence.is_synced(self.persistence.appended()) => {
                     self.take_place(effect);
                 }
@@ -310,6 +323,7 @@ impl Driver {
                 self.network.ask_finders();
             }
             Effect::Tell(notice) => self.notice(notice),
+            Effect::Announcements(event) => self.announcements(event),
             Effect::Append(_) => {}
             effect => self.send_to_network(effect),
         }

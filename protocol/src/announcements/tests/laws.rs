@@ -114,7 +114,10 @@ fn take(world: &mut World, oracle: &mut Oracle, step: Step) -> Wanted {
             Wanted { events: Vec::new(), ..wanted }
         }
         Step::Copy { from, id } => {
-            world.machine.handle(Input::Received(peer(from), Message::Copy { id: Hash([id; 32]), bytes: 9 }), at(world.now));
+            world.machine.handle(
+                Input::Received(peer(from), Message::Copy { id: Hash([id; 32]), bytes: 9 }),
+                at(world.now),
+            );
             world.drain()
         }
         Step::First { from, origin, data_type, ttl, of_type, data } => {
@@ -141,7 +144,8 @@ fn first(
 ) -> Wanted {
     let id = id_of(&bytes);
     *oracle.open.entry(id).or_default() += 1;
-    let message = Message::First { id, origin: peer(origin), data_type, bytes };
+    let per_origin = Announcement::decode(&bytes).is_ok_and(|read| read.ttl != 0);
+    let message = Message::First { id, origin: peer(origin), data_type, per_origin, bytes };
     world.machine.handle(Input::Received(peer(from), message), at(world.now));
     world.drain()
 }

@@ -128,7 +128,9 @@ impl World {
 
     /// The first copy of a message, published by `origin` and brought by `from`.
     fn first(&mut self, from: u8, origin: u8, bytes: Vec<u8>) -> Wanted {
-        let message = Message::First { id: id_of(&bytes), origin: peer(origin), data_type: TYPE, bytes };
+        let per_origin = Announcement::decode(&bytes).is_ok_and(|read| read.ttl != 0);
+        let (id, origin) = (id_of(&bytes), peer(origin));
+        let message = Message::First { id, origin, data_type: TYPE, per_origin, bytes };
         self.machine.handle(Input::Received(peer(from), message), at(self.now));
         self.drain()
     }

@@ -65,7 +65,9 @@ fn a_node_stays_under_the_rate_that_others_allow() {
 fn the_same_message_again_from_the_same_peer_is_blamed_from_another_it_is_not() {
     let mut world = World::with_modules(1);
     let mut copy = |from: u8| {
-        world.machine.handle(Input::Received(peer(from), Message::Copy { id: Hash([1; 32]), bytes: 9 }), at(0));
+        world
+            .machine
+            .handle(Input::Received(peer(from), Message::Copy { id: Hash([1; 32]), bytes: 9 }), at(0));
         world.drain()
     };
     for from in 0..100 {

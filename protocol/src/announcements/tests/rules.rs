@@ -157,6 +157,18 @@ fn bytes_that_no_honest_node_sends_are_blamed() {
 }
 
 #[test]
+fn what_gossipsub_knows_it_by_must_fit_its_ttl() {
+    for (ttl, per_origin) in [(0, true), (3, false)] {
+        let mut world = World::with_modules(1);
+        let (bytes, id, origin) = (envelope(ttl, b"x"), Hash([1; 32]), peer(1));
+        let message = Message::First { id, origin, data_type: TYPE, per_origin, bytes };
+        world.machine.handle(Input::Received(peer(1), message), at(0));
+        let wanted = world.drain();
+        assert_eq!((wanted.blamed, wanted.events.len()), (vec![(peer(1), Severity::Fatal)], 2), "TTL {ttl}");
+    }
+}
+
+#[test]
 fn modules_that_break_the_rules_are_disconnected() {
     let mut world = World::with_modules(1);
     assert_eq!(world.answer(1, 77, true).closed(), [(1, CloseReason::UnknownNotification(77))]);
