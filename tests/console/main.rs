@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "../common/network.rs"]
-#[allow(dead_code)]
 mod network;
 mod polls;
 mod script;
