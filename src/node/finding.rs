@@ -96,7 +96,8 @@ impl Finding {
         );
         registry.register(
             "ignored_findings",
-            "What finders were told and ignored, because it was too much or useless: providers, addresses or records",
+            "What finders were told and ignored, because it was too much or useless: providers, unreachable \
+             ones, addresses or records",
             finding.ignored.clone(),
         );
         registry.register(
@@ -138,6 +139,7 @@ impl Finding {
         let after = finder.ignored;
         for (kind, more) in [
             ("providers", after.providers - before.providers),
+            ("unreachable", after.unreachable - before.unreachable),
             ("addresses", after.addresses - before.addresses),
             ("records", after.records - before.records),
         ] {

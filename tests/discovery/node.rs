@@ -210,6 +210,11 @@ impl Node {
         if address.contains(&self.peer_id()) { address } else { format!("{address}/p2p/{}", self.peer_id()) }
     }
 
+    /// Checks that the log does not have this message.
+    pub(crate) fn assert_not_logged(&self, message: &str) {
+        assert!(!self.log().contains(message), "{} has logged {message:?}", self.name);
+    }
+
     /// Waits until the log has this message.
     pub(crate) fn wait_logged(&self, message: &str) {
         self.logged(message, |_| true);

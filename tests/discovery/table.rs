@@ -17,6 +17,11 @@ fn nodes_that_know_one_peer_of_the_table_find_the_validators_and_need_it_no_more
     network.wait_peers(&observer, 4);
     network.wait_counter(&observer, "conclave_found_peers_total{kind=\"kademlia\"}");
     network.wait_known(&observer, "kademlia", 4);
+    // The hub makes no handshake, is asked for none, and is not blamed for that.
+    for node in validators.iter().chain([&observer]) {
+        node.assert_not_logged("refused a peer");
+        node.assert_not_logged("a peer is blamed");
+    }
 
     drop(hub);
     network.decide(&validators[1], "without the hub");

@@ -53,8 +53,10 @@ pub struct Found {
 /// What was left out because it was too much or useless, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ignored {
-    /// Peers beyond [`MAX_FOUND`] of a lookup, or without an address that could be dialled.
+    /// Peers beyond [`MAX_FOUND`] of a lookup.
     pub providers: u64,
+    /// Peers without an address that could be dialled.
+    pub unreachable: u64,
     /// Addresses beyond [`MAX_ADDRESSES`], or useless ones.
     pub addresses: u64,
     /// Records that others asked this node to keep: it keeps announcements alone.
@@ -177,7 +179,7 @@ impl Finder {
             let with_peer = |address: Multiaddr| address.with_p2p(peer).unwrap_or_else(|address| address);
             let addresses: Vec<Multiaddr> = addresses.into_iter().map(with_peer).collect();
             if addresses.is_empty() {
-                self.ignored.providers += 1;
+                self.ignored.unreachable += 1;
             } else {
                 found.push(Found { peer, addresses });
             }
