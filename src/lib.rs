@@ -4,6 +4,7 @@
 //! - [`api`]: HTTP for local programs. [`client`]: the other end of it. [`gossip_api`]: announcements for them.
 //! - [`archive`]: exports, and their verification without a node. [`preflib`]: elections from PrefLib.
 //! - [`tracker`]: the program as a tracker and nothing else. [`trackers`]: when a node asks which tracker.
+//! - [`gathering`]: parties without a network make one.
 //! - [`cli`]: the command line.
 
 pub mod api;
@@ -11,6 +12,7 @@ pub mod archive;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod gathering;
 pub mod genesis_file;
 pub mod gossip_api;
 pub mod keys;

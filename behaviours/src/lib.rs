@@ -5,6 +5,7 @@
 //! - [`channel`]: a long-lived ordered substream each way; consensus and transactions travel on it.
 //! - [`exchange`]: bounded requests and responses; handshake and sync travel on it.
 //! - [`rendezvous`]: what is asked of trackers. [`tracker`]: what a tracker answers.
+//!   [`gathering`]: the swarm of parties who have no network yet.
 //! - [`address_blocks`]: bounds on connections from one place.
 //! - [`discovery`]: a Kademlia table and mDNS. [`nat`]: relays, hole punching, AutoNAT, UPnP.
 //! - [`announcements`]: gossipsub behind a gate; announcements of local programs travel on it.
@@ -19,6 +20,7 @@ pub mod channel;
 pub mod discovery;
 pub mod exchange;
 pub mod nat;
+pub mod gathering;
 pub mod public_swarm;
 pub mod rendezvous;
 pub mod swarm;

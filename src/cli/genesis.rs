@@ -2,27 +2,48 @@
 
 use super::{
     failure::{Failure, Outcome},
+    gather::GatherFlags,
+    key::PassphraseFlag,
+    logging,
     output::{date, now_ms},
     session::Session,
 };
-use crate::genesis_file;
+use crate::{
+    config::{Layer, LogConfig, NetworkLayer, NodeConfig},
+    genesis_file,
+};
 use clap::{Parser, Subcommand};
 use conclave_ledger::{
     genesis::{Engine, FORMAT, Genesis as File, Limits},
     keys::PublicKey,
     validators::{FaultBound, Validator},
 };
+use libp2p::Multiaddr;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Makes and checks the file that defines a network
 #[derive(Parser)]
 #[command(
-    after_help = "Example:\n  conclave genesis new --name lunch --validator anna=<key> --validator ben=<key> -o genesis.toml"
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  conclave genesis new --name lunch --validator anna=<key> --validator ben=<key> -o genesis.toml\n  conclave --home ./anna genesis --gather 4 --name lunch --as anna --tracker /ip4/192.0.2.7/tcp/7700/p2p/12D3KooW…"
 )]
 pub(crate) struct Genesis {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    gather: GatherFlags,
+    /// With --gather: multiaddr of a tracker; may be given several times
+    #[arg(long = "tracker", value_name = "MULTIADDR")]
+    trackers: Vec<Multiaddr>,
+    /// With --gather: multiaddr to listen on; may be given several times [default: TCP and QUIC on port 7700]
+    #[arg(long, value_name = "MULTIADDR")]
+    listen: Vec<Multiaddr>,
+    /// With --gather: the file (default: genesis.toml in the home)
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseFlag,
 }
 
 #[derive(Subcommand)]
@@ -82,9 +103,15 @@ struct Shown<'a> {
 
 impl Genesis {
     /// Runs the command.
-    pub(crate) fn run(self, session: &Session) -> Outcome {
+    pub(crate) async fn run(self, session: &Session) -> Outcome {
         let file = |file: Option<PathBuf>| file.unwrap_or_else(|| session.home.join("genesis.toml"));
-        match self.command {
+        let Some(command) = self.command else {
+            return match self.gather.gather {
+                Some(parties) => self.gather(parties, session).await,
+                None => Err(Failure::new("nothing to do").advise("See conclave genesis --help.")),
+            };
+        };
+        match command {
             Command::New { name, validators, faulty, delta_ms, textbook, out } => {
                 let genesis = new(name, validators, faulty, delta_ms, !textbook);
                 let path = file(out);
@@ -106,6 +133,35 @@ impl Genesis {
             }
         }
     }
+}
+
+impl Genesis {
+    /// Makes the file together with others.
+    async fn gather(&self, parties: u16, session: &Session) -> Outcome {
+        let path = self.out.clone().unwrap_or_else(|| session.home.join("genesis.toml"));
+        refuse_to_overwrite(&path)?;
+        let filter = logging::filter_of(session.verbose, session.quiet).unwrap_or("info").to_owned();
+        logging::start(&LogConfig { filter, format: session.log_format.unwrap_or_default() })?;
+        let some = |list: &[Multiaddr]| (!list.is_empty()).then(|| list.to_vec());
+        let network = NetworkLayer {
+            listen: some(&self.listen),
+            trackers: some(&self.trackers),
+            ..NetworkLayer::default()
+        };
+        let mut config = NodeConfig::load(&session.home, Layer { network, ..Layer::default() })?;
+        config.passphrases = self.passphrase.source();
+        let gathered = self.gather.run(parties, &config).await?;
+        write(&path, &gathered.genesis)?;
+        show(session, &gathered.genesis, |id| format!("made {}\nnetwork id {id}", path.display()))
+    }
+}
+
+/// A genesis file is never overwritten; this says so before anybody has waited for it.
+pub(crate) fn refuse_to_overwrite(path: &Path) -> Outcome {
+    if path.exists() {
+        return Err(genesis_file::WriteError::Exists(path.into()).into());
+    }
+    Ok(())
 }
 
 /// A genesis with the defaults for all that is not said.

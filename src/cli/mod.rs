@@ -11,6 +11,7 @@ mod connect;
 mod console;
 mod discovery_flags;
 mod failure;
+mod gather;
 mod genesis;
 mod gossip;
 mod governance;
@@ -59,7 +60,7 @@ enum Command {
     Up(up::Up),
     Init(init::Init),
     Key(key::Key),
-    Genesis(genesis::Genesis),
+    Genesis(Box<genesis::Genesis>),
     Run(Box<run::Run>),
     Tracker(tracker::Tracker),
     Status(status::ShowStatus),
@@ -116,7 +117,7 @@ async fn dispatch(command: Command, session: &Session) -> Outcome {
         Command::Up(command) => command.run(session).await,
         Command::Init(command) => command.run(session),
         Command::Key(command) => command.run(session),
-        Command::Genesis(command) => command.run(session),
+        Command::Genesis(command) => command.run(session).await,
         Command::Run(command) => command.run(session).await,
         Command::Tracker(command) => command.run(session).await,
         Command::Status(command) => command.run(session).await,

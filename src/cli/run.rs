@@ -4,6 +4,8 @@ use super::{
     console,
     discovery_flags::DiscoveryFlags,
     failure::{Context, Outcome},
+    gather::GatherFlags,
+    genesis,
     key::PassphraseFlag,
     logging,
     session::Session,
@@ -89,9 +91,11 @@ pub(crate) struct Run {
     #[arg(long, value_name = "LEVELS")]
     log: Option<String>,
     #[command(flatten)]
+    gather: GatherFlags,
+    #[command(flatten)]
     passphrase: PassphraseFlag,
     /// Open a console on the node in this terminal, and stop with it; log lines go to the file log in the home
-    #[arg(long, conflicts_with = "stop_with_stdin")]
+    #[arg(long, conflicts_with_all = ["stop_with_stdin", "gather"])]
     console: bool,
     /// Stop when standard input ends, so that the node does not outlive who started it
     #[arg(long, hide = true)]
@@ -105,12 +109,29 @@ impl Run {
             let flags = console::prepare(&session.home, self.flags(session))?;
             return console::run_with_node(self.config(session, flags)?, session).await;
         }
-        let config = self.config(session, self.flags(session))?;
+        let mut config = self.config(session, self.flags(session))?;
         logging::start(&config.log)?;
         if self.stop_with_stdin {
             std::thread::spawn(stop_at_end_of_input);
         }
+        if let Some(parties) = self.gather.gather {
+            self.gather(parties, &mut config).await?;
+        }
         node::run(config).await.context(|| format!("the node in {} has stopped", session.home.display()))
+    }
+
+    /// Makes the genesis file with the others, where there is none, and knows them from then on. The swarm in which they
+    /// gathered is gone before that of the node listens on the same addresses.
+    async fn gather(&self, parties: u16, config: &mut NodeConfig) -> Outcome {
+        if config.genesis.exists() {
+            tracing::info!(file = %config.genesis.display(), "there is a genesis file: nothing to gather for");
+            return Ok(());
+        }
+        let gathered = self.gather.run(parties, config).await?;
+        genesis::write(&config.genesis, &gathered.genesis)?;
+        tracing::info!(file = %config.genesis.display(), network = %gathered.genesis.network_id(), "made");
+        config.peers.extend(gathered.addresses);
+        Ok(())
     }
 
     fn flags(&self, session: &Session) -> Layer {

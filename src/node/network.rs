@@ -24,8 +24,7 @@ use libp2p::{
     },
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    net::IpAddr,
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -477,19 +476,7 @@ impl Network {
     /// Where others reach this node: what it listens on, and what others have confirmed. Loopback counts only where
     /// there is nothing else.
     fn own_addresses(&self) -> Input {
-        let addresses: BTreeSet<&Multiaddr> =
-            self.swarm.listeners().chain(self.swarm.external_addresses()).collect();
-        let ip = |address: &Multiaddr| match address.iter().next() {
-            Some(Part::Ip4(ip)) => Some(IpAddr::V4(ip)),
-            Some(Part::Ip6(ip)) => Some(IpAddr::V6(ip)),
-            _ => None,
-        };
-        let is_loopback = |address: &Multiaddr| ip(address).is_some_and(|ip| ip.is_loopback());
-        let only_loopback = addresses.iter().all(|address| is_loopback(address));
-        let is_told = |address: &&Multiaddr| {
-            !ip(address).is_some_and(|ip| ip.is_unspecified()) && (only_loopback || !is_loopback(address))
-        };
-        Input::OwnAddresses(addresses.into_iter().filter(is_told).map(Multiaddr::to_vec).collect())
+        Input::OwnAddresses(self.addresses_to_tell().iter().map(Multiaddr::to_vec).collect())
     }
 
     /// When [`Network::close_due`] wants to be called.

@@ -72,7 +72,7 @@ impl Network {
         if self.tracking.trackers.is_empty() {
             return None;
         }
-        self.tracking.trackers.next(!self.addresses_to_register().is_empty())
+        self.tracking.trackers.next(!self.addresses_to_tell().is_empty())
     }
 
     /// Asks the trackers what is due.
@@ -81,7 +81,7 @@ impl Network {
         if self.next_tracking().is_none_or(|due| due > now) {
             return;
         }
-        let addresses = self.addresses_to_register();
+        let addresses = self.addresses_to_tell();
         for action in self.tracking.trackers.due(now, !addresses.is_empty()) {
             self.act(action, &addresses);
         }
@@ -237,7 +237,7 @@ impl Network {
     }
 
     /// Addresses at which others may reach this node: those that were confirmed, then those on which it listens.
-    fn addresses_to_register(&self) -> Vec<Multiaddr> {
+    pub(super) fn addresses_to_tell(&self) -> Vec<Multiaddr> {
         reachable(self.swarm.external_addresses().chain(self.swarm.listeners()))
     }
 }
