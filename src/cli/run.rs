@@ -130,7 +130,7 @@ impl Run {
         let gathered = self.gather.run(parties, config).await?;
         genesis::write(&config.genesis, &gathered.genesis)?;
         tracing::info!(file = %config.genesis.display(), network = %gathered.genesis.network_id(), "made");
-        config.peers.extend(gathered.addresses);
+        config.gathered = gathered.addresses;
         Ok(())
     }
 

@@ -56,6 +56,9 @@ pub struct NodeConfig {
     pub peers: Vec<Multiaddr>,
     /// How it meets strangers.
     pub meeting: MeetingConfig,
+    /// Where those are with whom this node has just gathered: known from the start like peers that a tracker has found,
+    /// not configured. No source of configuration says them.
+    pub gathered: Vec<Multiaddr>,
     /// Multiaddrs of trackers to register with and to ask for peers, at most [`MAX_TRACKERS`] (default none).
     pub trackers: Vec<Multiaddr>,
     /// Whether this node is a tracker for others (default no).
@@ -314,6 +317,7 @@ impl NodeConfig {
             listen: set.network.listen.unwrap_or_else(|| default_listen().to_vec()),
             peers: set.network.peers.unwrap_or_default(),
             meeting: set.network.meeting.resolve()?,
+            gathered: Vec::new(),
             trackers,
             serve_tracker: set.network.serve_tracker.unwrap_or(false),
             discovery: set.discovery.resolve()?,

@@ -28,7 +28,7 @@ use crate::{
 use conclave_ledger::{hash::TransactionId, pool::PoolError};
 use conclave_protocol::{
     handshake::Command,
-    known_peers::SavedPeers,
+    known_peers::{SavedPeers, Source},
     node::{Clock, Effect, Input, Node},
     time::Time,
 };
@@ -71,6 +71,7 @@ pub(super) struct Driver {
     gossip: Gossip,
     start: Instant,
     peers: Vec<Multiaddr>,
+    gathered: Vec<Multiaddr>,
     home: PathBuf,
     solver: Solver,
     /// The last writing of the known peers.
@@ -115,6 +116,7 @@ impl Driver {
             gossip,
             start,
             peers: config.peers.clone(),
+            gathered: config.gathered.clone(),
             home: config.home.clone(),
             solver: Solver::new(found.0.clone()),
             saving: None,
@@ -142,6 +144,12 @@ impl Driver {
         let mut terminate = signal(SignalKind::terminate()).map_err(NodeError::Signals)?;
         let mut stopping = self.handle.stopping.subscribe();
         self.metrics.height.set(self.node.chain().tip().height as i64);
+        for address in std::mem::take(&mut self.gathered) {
+            if let Some(peer) = network::peer_in(&address).and_then(|id| network::peer_of(&id)) {
+                let addresses = vec![address.to_string()];
+                self.input(Input::Found { peer, addresses, source: Source::Tracker });
+            }
+        }
         for address in std::mem::take(&mut self.peers) {
             let peer = network::peer_in(&address).and_then(|id| network::peer_of(&id));
             self.input(Input::Handshake(Command::AddAddress { peer, address: address.to_string() }));
