@@ -125,7 +125,8 @@ fn a_claim_to_a_validator_key_is_refused_without_its_proof() {
 #[test]
 fn a_challenge_that_is_passed_on_to_the_real_validator_proves_nothing() {
     let mut network = three_of_four();
-    // The real validator runs where nobody but the attacker finds it.
+    // The real validator runs where nobody but the attacker finds it, and knows nobody.
+    network.reset(TRAITOR);
     network.run_with(TRAITOR, &["--listen", "/ip4/127.0.0.1/tcp/0", "--peer", "/ip4/127.0.0.1/tcp/1"]);
     let real = eventually("the validator listens", || {
         let status = network.block_on(network.client(TRAITOR).status()).ok()?;
