@@ -10,6 +10,7 @@ mod observer;
 #[allow(dead_code)] // Made for `tests/hostile`, which uses all of it.
 #[path = "../hostile/peer.rs"]
 mod peer;
+mod records;
 
 use conclave_ledger::hash::NetworkId;
 use network::{Network, eventually};
