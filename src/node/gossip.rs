@@ -102,6 +102,11 @@ impl Gossip {
         Self { intake, metrics, modules: BTreeMap::new() }
     }
 
+    /// Modules of a node without a socket for them.
+    pub(super) fn nobody() -> Self {
+        Self::new(server::nobody(), GossipMetrics::default())
+    }
+
     pub(super) fn connected(&mut self, module: ModuleId, outbox: Outbox) {
         self.modules.insert(module, outbox);
         self.metrics.modules.set(self.modules.len() as i64);

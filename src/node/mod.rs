@@ -211,8 +211,8 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     );
     let gossip = gossip::Gossip::new(modules, gossip_metrics);
     let driver =
-        driver::Driver::new(node, network_side, persistence, metrics, handle.clone(), gossip, start, &config);
-    let result = driver.run(request_queue, disk_events).await;
+        driver::Driver::new(node, network_side, persistence, metrics, handle.clone(), start, &config);
+    let result = driver.with_modules(gossip).run(request_queue, disk_events).await;
     handle.stop();
     match api.await {
         Ok(served) => result.and(served.map_err(NodeError::from)),

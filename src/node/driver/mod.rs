@@ -97,7 +97,6 @@ impl Driver {
         persistence: Persistence,
         metrics: Metrics,
         handle: Handle,
-        gossip: Gossip,
         start: Instant,
         config: &NodeConfig,
     ) -> Self {
@@ -113,7 +112,7 @@ impl Driver {
             persistence,
             metrics,
             handle,
-            gossip,
+            gossip: Gossip::nobody(),
             start,
             peers: config.peers.clone(),
             gathered: config.gathered.clone(),
@@ -132,6 +131,11 @@ impl Driver {
             leaving_until: None,
             has_left: false,
         }
+    }
+
+    /// The same with local modules.
+    pub(super) fn with_modules(self, gossip: Gossip) -> Self {
+        Self { gossip, ..self }
     }
 
     /// Runs until the node has left, or must not go on.
