@@ -31,6 +31,7 @@ fn a_relayed_connection_gives_way_to_a_direct_one_and_the_handshake_is_done_agai
     let circuit = format!("{at_relay}/p2p-circuit/p2p/{}", hidden.peer_id());
     let dialler = network.validator(2, &[&punching[..], &["--relay-client", "--peer", &circuit]].concat());
     network.wait_counter(&dialler, "conclave_hole_punches_total{kind=\"done\"}");
+    dialler.wait_logged("a direct connection takes the place of the relayed one");
     network.wait_peer(&dialler, &hidden, |address| !address.contains("/p2p-circuit"));
     network.wait_peer(&hidden, &dialler, |address| !address.contains("/p2p-circuit"));
     network.decide(&dialler, "directly");
