@@ -94,7 +94,10 @@ impl Record {
             return Err(RecordError::TooLong(bytes.len()));
         }
         let envelope = SignedEnvelope::from_protobuf_encoding(bytes).map_err(|_| RecordError::NotSigned)?;
-        let record = PeerRecord::from_signed_envelope(envelope).map_err(|_| RecordError::NotSigned)?;
+        // That of rust-libp2p's rendezvous, or else the specification's.
+        let record = PeerRecord::from_signed_envelope(envelope.clone())
+            .or_else(|_| PeerRecord::from_signed_envelope_interop(envelope))
+            .map_err(|_| RecordError::NotSigned)?;
         let peer = record.peer_id();
         let addresses = record.addresses().iter().filter_map(|address| own_address(address, peer));
         Ok(Self { peer, addresses: addresses.take(MAX_ADDRESSES).collect(), sequence: record.seq() })
@@ -133,6 +136,8 @@ mod tests {
         assert_eq!(PeerRecord::from_signed_envelope(envelope).unwrap().peer_id(), peer);
         let theirs = PeerRecord::new(&key, addresses(1)).unwrap().into_signed_envelope();
         assert_eq!(Record::read(&theirs.into_protobuf_encoding()).unwrap().addresses, addresses(1));
+        let standard = PeerRecord::new_interop(&key, addresses(1)).unwrap().into_signed_envelope();
+        assert_eq!(Record::read(&standard.into_protobuf_encoding()).unwrap().addresses, addresses(1));
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! tracker, or of this one before its restart, counts as none.
 //!
 //! Everything is bounded: registrations in all, by peer, and by address block ([`AddressBlock`]: what one attacker can
-//! have cheaply); the size of a record and of an answer; requests by peer and by block ([`Buckets`]). What goes beyond
+//! have cheaply; connections are bounded by the same blocks in [`address_blocks`](crate::address_blocks)); the size of a record and of an answer; requests by peer and by block ([`Buckets`]). What goes beyond
 //! is refused with `unavailable`.
 //!
 //! (libp2p's own server keeps records of up to a mebibyte, and when those of one namespace outgrow its own limit on
@@ -19,13 +19,12 @@
 //! libp2p's.)
 //!
 //! - `registrations.rs`: the table. `codec.rs`: framing. `server.rs`: the behaviour.
-//! - `block.rs`, `connections.rs`: address blocks, and how many connections each may have.
+//! - `block.rs`: address blocks. `buckets.rs`: how often somebody may ask.
 //! - `swarm.rs`: a swarm that does nothing else.
 
 mod block;
 mod buckets;
 mod codec;
-mod connections;
 mod registrations;
 mod server;
 pub mod swarm;
@@ -35,7 +34,6 @@ mod tests;
 pub use block::AddressBlock;
 pub use buckets::{Buckets, Rate};
 pub(crate) use codec::Answer;
-pub use connections::{BlockFull, BlockLimits};
 pub use server::{Behaviour, Event, RefusalReason};
 
 use std::time::Duration;

@@ -1,7 +1,10 @@
 //! A swarm that is a tracker and nothing else.
 
-use super::{BlockLimits, Config};
-use crate::swarm::{SwarmError, build_with};
+use super::Config;
+use crate::{
+    address_blocks,
+    swarm::{SwarmError, build_with},
+};
 use libp2p::{Swarm, connection_limits, identify, identity::Keypair, metrics::Registry, ping};
 use std::time::Duration;
 
@@ -13,7 +16,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct ConnectionBounds {
     /// Most established connections (default 1,024).
     pub max_connections: u32,
-    /// Most incoming connections from one address block, established or not (default 256).
+    /// Most established incoming connections from one block of addresses (default 256).
     pub max_per_block: usize,
 }
 
@@ -29,19 +32,22 @@ const MAX_PER_PEER: u32 = 4;
 /// Most incoming connections that are being negotiated.
 const MAX_PENDING_INCOMING: u32 = 128;
 
+/// Most of these from one block of addresses, so that others have their turn too.
+const MAX_PENDING_OF_BLOCK: usize = 64;
+
 pub use composition::{TrackerBehaviour, TrackerBehaviourEvent};
 
 /// The struct alone, because the derive writes an enum of events beside it whose variants carry no documentation.
 #[allow(missing_docs)]
 mod composition {
-    use crate::tracker;
+    use crate::{address_blocks, tracker};
     use libp2p::{connection_limits, identify, ping, swarm::NetworkBehaviour};
 
     /// Everything that a tracker speaks.
     #[derive(NetworkBehaviour)]
     pub struct TrackerBehaviour {
         /// Bounds on connections by address block.
-        pub blocks: tracker::BlockLimits,
+        pub blocks: address_blocks::Behaviour,
         /// Bounds on connections.
         pub limits: connection_limits::Behaviour,
         /// Who is there; peers learn their own addresses by it.
@@ -68,8 +74,10 @@ pub fn build_tracker(
         .with_max_established(Some(bounds.max_connections))
         .with_max_established_per_peer(Some(MAX_PER_PEER))
         .with_max_pending_incoming(Some(MAX_PENDING_INCOMING));
+    let blocks =
+        address_blocks::Config { max_pending: MAX_PENDING_OF_BLOCK, max_established: bounds.max_per_block };
     let behaviour = |keypair: &Keypair| TrackerBehaviour {
-        blocks: BlockLimits::new(bounds.max_per_block),
+        blocks: address_blocks::Behaviour::new(blocks),
         limits: connection_limits::Behaviour::new(limits),
         identify: identify::Behaviour::new(
             identify::Config::new("/conclave/1".into(), keypair.public()).with_agent_version(agent),

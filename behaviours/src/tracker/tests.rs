@@ -8,7 +8,7 @@ use futures::StreamExt;
 use libp2p::{
     PeerId, Swarm,
     identity::Keypair,
-    swarm::{DialError, NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
+    swarm::{NetworkBehaviour, SwarmEvent},
 };
 use libp2p_swarm_test::SwarmExt;
 
@@ -190,33 +190,6 @@ async fn a_cookie_of_another_run_counts_as_none() {
         assert_eq!(registrations.len(), found);
         cookie = Some(new);
     }
-}
-
-#[tokio::test]
-async fn connections_of_one_address_block_are_bounded_and_come_free_again() {
-    let at = tracker(|| BlockLimits::new(3)).await;
-    let mut swarms = Vec::new();
-    for _ in 0..3 {
-        let mut swarm = Swarm::new_ephemeral_tokio(|_| libp2p::swarm::dummy::Behaviour);
-        swarm.dial_and_wait(at.1.clone()).await;
-        swarms.push(swarm);
-    }
-    // Refused while it is negotiated: the dial fails.
-    let mut refused = Swarm::new_ephemeral_tokio(|_| libp2p::swarm::dummy::Behaviour);
-    let tries = async |swarm: &mut Swarm<libp2p::swarm::dummy::Behaviour>| -> Result<(), DialError> {
-        swarm.dial(DialOpts::unknown_peer_id().address(at.1.clone()).build())?;
-        loop {
-            match swarm.select_next_some().await {
-                SwarmEvent::ConnectionEstablished { .. } => return Ok(()),
-                SwarmEvent::OutgoingConnectionError { error, .. } => return Err(error),
-                _ => {}
-            }
-        }
-    };
-    assert!(tokio::time::timeout(PATIENCE, tries(&mut refused)).await.unwrap().is_err());
-    drop(swarms);
-    let again = async { while tries(&mut refused).await.is_err() {} };
-    tokio::time::timeout(PATIENCE, again).await.unwrap();
 }
 
 #[tokio::test]
