@@ -92,15 +92,20 @@ pub enum GatherError {
     #[error("stopped before all were there")]
     Interrupted,
     /// The parties did not agree, or not all were there.
-    #[error("{}{}", .failure.describe(|peer| name_of(names, peer)), trackers_said(.trackers))]
-    Failed {
-        /// Why.
-        failure: Failure,
-        /// The names of those who have said theirs.
-        names: BTreeMap<Peer, String>,
-        /// What was wrong with trackers, if nobody was found.
-        trackers: Vec<String>,
-    },
+    #[error(transparent)]
+    Failed(Box<Disagreement>),
+}
+
+/// The parties did not agree, or not all were there.
+#[derive(Debug, thiserror::Error)]
+#[error("{}{}", .failure.describe(|peer| name_of(names, peer)), trackers_said(.trackers))]
+pub struct Disagreement {
+    /// Why.
+    pub failure: Failure,
+    /// The names of those who have said theirs.
+    pub names: BTreeMap<Peer, String>,
+    /// What was wrong with trackers.
+    pub trackers: Vec<String>,
 }
 
 /// A party for people: by its name if it has said it, and its peer id.

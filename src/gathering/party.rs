@@ -1,6 +1,6 @@
 //! The loop around the machine: the swarm, the clock and the signals on one side, messages on the other.
 
-use super::{GatherConfig, GatherError, Gathered, Progress, trackers::TrackerSide};
+use super::{Disagreement, GatherConfig, GatherError, Gathered, Progress, trackers::TrackerSide};
 use crate::keys;
 use conclave_behaviours::{
     exchange,
@@ -100,7 +100,7 @@ where
             Some(Ok(gathered)) => Ok(gathered),
             Some(Err(failure)) => {
                 let trackers = self.trackers.errors();
-                Err(GatherError::Failed { failure, names: self.names, trackers })
+                Err(GatherError::Failed(Box::new(Disagreement { failure, names: self.names, trackers })))
             }
         }
     }
