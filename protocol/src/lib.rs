@@ -6,7 +6,7 @@
 //! - What a machine is: [`machine`], over [`peer`], [`time`], [`penalty`] and [`token_bucket`].
 //! - The machines: [`handshake`], [`consensus`], [`dissemination`], [`sync`], [`announcements`]; before there is a
 //!   network, [`gather`].
-//! - Whom a node knows: [`known_peers`].
+//! - How strangers meet: [`admission`], [`known_peers`] by [`network_group`], [`peer_exchange`] of [`peer_record`]s.
 //! - Their wiring to each other, the chain and the pool: [`node`].
 
 pub mod admission;
