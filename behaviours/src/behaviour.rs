@@ -8,6 +8,13 @@ use crate::{
 use libp2p::{PeerId, allow_block_list, connection_limits, identify, identity::Keypair, mdns, ping, relay};
 use std::time::Duration;
 
+/// Time from an answer to the next ping, and from a lost ping to the next one.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// After this time without an answer a ping is lost. A connection is given up after two in a row, about 20 seconds
+/// after the other end fell silent: nothing else notices that soon when a cable is cut or an address has moved.
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Bounds and names of the protocols.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -189,7 +196,9 @@ impl Behaviour {
             limits: connection_limits::Behaviour::new(limits),
             blocked: allow_block_list::Behaviour::default(),
             identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::default(),
+            ping: ping::Behaviour::new(
+                ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT),
+            ),
             handshake: exchange::behaviour(&config.exchange("handshake", 64 << 10)),
             sync: exchange::behaviour(&config.exchange("sync", config.max_sync_response_bytes)),
             admission: exchange::behaviour(&config.exchange("admission", 1 << 10)),

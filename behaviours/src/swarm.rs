@@ -1,6 +1,7 @@
 //! The swarm: transports, security and a behaviour.
 
 use crate::behaviour::{Behaviour, Config, Sockets};
+use hickory_resolver::config::ResolverOpts;
 use libp2p::{
     Swarm, SwarmBuilder, identity::Keypair, mdns, metrics::Registry, noise, relay, swarm::NetworkBehaviour,
     tcp, tls, yamux,
@@ -9,6 +10,10 @@ use std::time::Duration;
 
 /// How long a connection that nothing keeps stays open: long enough for a handshake.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long an answer of DNS is kept. Containers and home connections change their addresses more often than the
+/// answers say (Docker's may be kept for ten minutes), and a node that is looked for there again asks seldom anyway.
+const DNS_KEPT: Duration = Duration::from_secs(5);
 
 /// Why a swarm cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -71,8 +76,9 @@ pub fn build_with<B: NetworkBehaviour>(
             .with_idle_connection_timeout(idle_timeout)
             .with_notify_handler_buffer_size(std::num::NonZeroUsize::MIN.saturating_add(1023))
     };
-    match builder()?.with_dns() {
-        Ok(with_dns) => Ok(with_dns
+    match hickory_resolver::system_conf::read_system_conf() {
+        Ok((servers, options)) => Ok(builder()?
+            .with_dns_config(servers, impatient(options))
             .with_relay_client((noise::Config::new, tls::Config::new), yamux::Config::default)
             .map_err(|error| failed(&error))?
             .with_bandwidth_metrics(registry)
@@ -92,4 +98,11 @@ pub fn build_with<B: NetworkBehaviour>(
                 .build())
         }
     }
+}
+
+/// The options of the system, except how long answers are kept, good ones and bad ones.
+fn impatient(mut options: ResolverOpts) -> ResolverOpts {
+    options.positive_max_ttl = Some(DNS_KEPT);
+    options.negative_max_ttl = Some(DNS_KEPT);
+    options
 }

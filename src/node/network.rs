@@ -17,6 +17,7 @@ use libp2p::{
     core::{ConnectedPoint, Endpoint},
     identify,
     multiaddr::Protocol as Part,
+    ping,
     request_response::{self, InboundRequestId, OutboundFailure, OutboundRequestId},
     swarm::{
         ConnectionId, DialError, ListenError, SwarmEvent,
@@ -253,6 +254,10 @@ impl Network {
             BehaviourEvent::Sync(event) => self.exchange(Protocol::Sync, event),
             BehaviourEvent::Admission(event) => self.exchange(Protocol::Admission, event),
             BehaviourEvent::Peers(event) => self.exchange(Protocol::Peers, event),
+            BehaviourEvent::Ping(event) => {
+                self.give_up_if_silent(&event);
+                Vec::new()
+            }
             BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
                 self.learn(peer_id, &info);
                 if self.is_held_back_still(&peer_id) {
@@ -263,6 +268,15 @@ impl Network {
                 peer.map(|peer| Input::Handshake(Command::OtherNetwork { peer })).into_iter().collect()
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// Closes a connection whose other end no longer answers, so that it is dialled anew, perhaps at another address.
+    /// The system may keep such a connection for a quarter of an hour, and one that sends nothing for ever.
+    fn give_up_if_silent(&mut self, ping: &ping::Event) {
+        if let Err(error @ (ping::Failure::Timeout | ping::Failure::Other { .. })) = &ping.result {
+            tracing::debug!(peer = %ping.peer, %error, "a connection is silent");
+            self.swarm.close_connection(ping.connection);
         }
     }
 
