@@ -28,6 +28,7 @@ mod sending;
 mod session;
 mod status;
 mod swarm;
+mod testnet;
 mod tracker;
 mod tx;
 mod up;
@@ -61,6 +62,7 @@ enum Command {
     Init(init::Init),
     Key(key::Key),
     Genesis(Box<genesis::Genesis>),
+    Testnet(testnet::Testnet),
     Run(Box<run::Run>),
     Tracker(tracker::Tracker),
     Status(status::ShowStatus),
@@ -118,6 +120,7 @@ async fn dispatch(command: Command, session: &Session) -> Outcome {
         Command::Init(command) => command.run(session),
         Command::Key(command) => command.run(session),
         Command::Genesis(command) => command.run(session).await,
+        Command::Testnet(command) => command.run(session),
         Command::Run(command) => command.run(session).await,
         Command::Tracker(command) => command.run(session).await,
         Command::Status(command) => command.run(session).await,

@@ -13,7 +13,7 @@ use crate::{
 use clap::Args;
 use conclave_ledger::keys::SecretKey;
 use std::{
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -211,10 +211,12 @@ impl Session {
     }
 }
 
-/// Whether somebody takes connections at `http://address:port`.
+/// Whether somebody takes connections at `http://host:port`.
 fn is_listening(url: &str) -> bool {
-    let address = url.strip_prefix("http://").and_then(|address| address.trim_end_matches('/').parse().ok());
-    address.is_some_and(|address| TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).is_ok())
+    let host = url.strip_prefix("http://").map(|host| host.trim_end_matches('/'));
+    let addresses = host.and_then(|host| host.to_socket_addrs().ok());
+    let listens = |address| TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).is_ok();
+    addresses.is_some_and(|mut addresses| addresses.any(listens))
 }
 
 /// `~/.conclave`, unless there is none but an `up` network in this folder.

@@ -1,7 +1,7 @@
 //! `conclave status`, `peers` and `validators`: what a node says of itself and of whom it sees.
 
 use super::{
-    failure::Outcome,
+    failure::{Failure, Outcome},
     output::{date, table},
     session::Session,
 };
@@ -10,8 +10,14 @@ use clap::Parser;
 
 /// Shows where the node stands
 #[derive(Parser)]
-#[command(after_help = "Example:\n  conclave --home conclave-net/node-2 status")]
-pub(crate) struct ShowStatus {}
+#[command(
+    after_help = "Example:\n  conclave --home conclave-net/node-2 status\n  conclave --home conclave-net/node-2 status --ready && echo 'it takes part'"
+)]
+pub(crate) struct ShowStatus {
+    /// Fail, and say why, unless the node takes part, is up to date and sees a quorum
+    #[arg(long)]
+    ready: bool,
+}
 
 /// Shows the node's connected peers, or all that it knows
 #[derive(Parser)]
@@ -32,7 +38,11 @@ pub(crate) struct ShowValidators {}
 impl ShowStatus {
     /// Runs the command.
     pub(crate) async fn run(self, session: &Session) -> Outcome {
-        session.output.show(&session.client()?.status().await?, describe)
+        let status = session.client()?.status().await?;
+        match &status.not_ready {
+            Some(reason) if self.ready => Err(Failure::new(format!("the node is not ready: {reason}"))),
+            _ => session.output.show(&status, describe),
+        }
     }
 }
 

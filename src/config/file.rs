@@ -148,10 +148,16 @@ pub struct Template {
     pub listen: Option<Vec<String>>,
     /// Peers.
     pub peers: Vec<String>,
+    /// Trackers.
+    pub trackers: Vec<String>,
     /// Address of the API, if not the default.
     pub api_listen: Option<SocketAddr>,
     /// Address of the gossip API, if there is to be one.
     pub gossip_listen: Option<SocketAddr>,
+    /// File with the API's token, if it asks for one.
+    pub api_token_file: Option<PathBuf>,
+    /// Names, besides loopback, under which the API may be asked.
+    pub api_hostnames: Vec<String>,
 }
 
 impl Template {
@@ -170,6 +176,10 @@ impl Template {
             [] => "# peers = [\"/ip4/192.0.2.7/tcp/7700/p2p/12D3KooW…\"]".to_owned(),
             peers => format!("peers = [\n    {},\n]", list(peers).replace(", ", ",\n    ")),
         };
+        let trackers = match self.trackers.as_slice() {
+            [] => "# trackers = []".to_owned(),
+            trackers => format!("trackers = [{}]", list(trackers)),
+        };
         let MeetingConfig {
             admission_bits,
             target_connections,
@@ -185,6 +195,11 @@ impl Template {
         let gossip_listen = match self.gossip_listen {
             Some(address) => format!("listen = \"{address}\""),
             None => "# listen = \"127.0.0.1:7001\"".to_owned(),
+        };
+        let token_file = path("token_file", &self.api_token_file, "api-token");
+        let hostnames = match self.api_hostnames.as_slice() {
+            [] => "# hostnames = []".to_owned(),
+            names => format!("hostnames = [{}]", list(names)),
         };
         format!(
             r#"# Configuration of a Conclave node. Flags win over the environment (CONCLAVE_…), which wins over this file.
@@ -218,7 +233,7 @@ impl Template {
 # max_known_peers = {max_known_peers}
 # Trackers: the node registers with each of them, so that others find it, and asks them for peers. They are trusted with
 # nothing; several, so that none must not fail. Multiaddrs as above.
-# trackers = []
+{trackers}
 # Whether this node is a tracker for others, of this network and of any other.
 # serve_tracker = false
 
@@ -228,9 +243,9 @@ impl Template {
 # transactions, so an address other than loopback needs a token.
 {api_listen}
 # A file whose first line is the token that requests must carry; without it no token is asked for.
-# token_file = "api-token"
+{token_file}
 # Names, besides loopback, under which requests may come in (their Host), against DNS rebinding.
-# hostnames = []
+{hostnames}
 
 [gossip]
 # Where local programs announce and are notified (the gossip API, TCP); without an address there is no such socket.
@@ -279,16 +294,22 @@ mod tests {
             validator_key: Some("keys/validator.key".into()),
             listen: Some(vec!["/ip4/127.0.0.1/tcp/1".into(), "/ip4/127.0.0.1/udp/1/quic-v1".into()]),
             peers: vec!["/ip4/127.0.0.1/tcp/2".into(), "/ip4/127.0.0.1/tcp/3".into()],
+            trackers: vec!["/ip4/127.0.0.1/tcp/4".into()],
             api_listen: Some("127.0.0.1:9".parse().unwrap()),
             gossip_listen: Some("127.0.0.1:10".parse().unwrap()),
+            api_token_file: Some("api-token".into()),
+            api_hostnames: vec!["anna".into(), "anna.example".into()],
         };
         let layer = parse_text(&template.text()).unwrap();
         assert_eq!(layer.genesis.unwrap(), Path::new("/home/../genesis.toml"));
         assert_eq!(layer.validator_key.unwrap(), Path::new("/home/keys/validator.key"));
         assert_eq!(layer.network.listen.unwrap().len(), 2);
         assert_eq!(layer.network.peers.unwrap()[1].to_string(), "/ip4/127.0.0.1/tcp/3");
+        assert_eq!(layer.network.trackers.unwrap().len(), 1);
         assert_eq!(layer.api.listen.unwrap().port(), 9);
         assert_eq!(layer.gossip.listen.unwrap().port(), 10);
+        assert_eq!(layer.api.token_file.unwrap(), Path::new("/home/api-token"));
+        assert_eq!(layer.api.hostnames.unwrap(), ["anna", "anna.example"]);
     }
 
     #[test]

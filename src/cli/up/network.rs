@@ -124,6 +124,7 @@ pub(crate) fn create(home: &Path, plan: &Plan) -> Outcome<Network> {
             peers: others.map(|other| other.node.address.clone()).collect(),
             api_listen: Some(draft.api),
             gossip_listen: draft.node.gossip,
+            ..Template::default()
         };
         init::write_config(&home.join(&draft.node.name), &template)?;
     }

@@ -1,0 +1,127 @@
+# shellcheck shell=bash disable=SC2154
+# For scripts/docker-demo: the scenes. Each leaves a whole network of healthy nodes behind.
+
+scene_poll() {
+    scene "poll: an election with 143 voters, cast through four containers"
+    local result
+    result=$(client poll import /examples/debian-logo.soi) || fail "the election failed" "$result"
+    printf '%s\n' "$result" | sed -n '/^opened/p;/^every/,/^8 /s/^/   /p'
+    for line in 'every ballot is decided: 143 of 143' '^1  *Swirl  *43$' '^2  *DV  *36$' '^8  *Seal  *1$'; do
+        printf '%s\n' "$result" | grep -q "$line" || fail "the election does not say $line" "$result"
+    done
+    await "all nodes have it" are_one "${VALIDATORS[@]}" observer-1
+    for node in validator-4 observer-1; do
+        client --api "http://$node:7780" export --out "$HOME_INSIDE/$node.chain" >/dev/null || fail "$node exports nothing"
+        offline verify "$HOME_INSIDE/$node.chain" >"$work/$node.verified" || fail "what $node exports does not hold"
+    done
+    cmp -s "$work/validator-4.verified" "$work/observer-1.verified" || fail "validator-4 and observer-1 tell different chains"
+    sed 's/^/   /' "$work/observer-1.verified"
+    say "validator-4 and observer-1 export the same chain, and a container without a network finds every rule kept"
+}
+
+scene_kill() {
+    scene "kill: a validator is killed in the middle of things"
+    docker kill "${container[validator-3]}" >/dev/null
+    say "validator-3 is killed; the others decide without it"
+    for text in one two three; do record validator-1 "while validator-3 is dead: $text"; done
+    docker start "${container[validator-3]}" >/dev/null
+    await "validator-3 is back" is_ready validator-3
+    await "validator-3 has everything" are_one "${VALIDATORS[@]}" observer-1
+    record validator-3 "I am back."
+    await "all nodes have it" are_one "${VALIDATORS[@]}" observer-1
+    say "validator-3 is back, has everything, and takes part"
+}
+
+scene_partition() {
+    scene "partition, 2+2: no side has a quorum"
+    local before
+    before=$(field validator-1 height)
+    cut_off validator-3 validator-4
+    record_later validator-1 "from the near side"
+    record_later validator-4 "from the far side"
+    for node in "${VALIDATORS[@]}"; do await "$node halts" is_halted "$node"; done
+    for node in "${VALIDATORS[@]}"; do
+        at "$node" status --ready 2>&1 | sed "s/^/   $node: /" || :
+        [ "$(field "$node" height)" = "$before" ] || fail "$node has decided something without a quorum"
+        await "Docker sees it" is_unhealthy "$node"
+    done
+    say "both sides halt, say so, and are unhealthy to Docker"
+    join_again validator-3 validator-4
+    await "both records are decided" is_at_least validator-1 "$((before + 1))"
+    for node in "${VALIDATORS[@]}"; do await "$node is ready" is_ready "$node"; done
+    await "all nodes are one" decided_all
+    say "joined again, they decide what waited on both sides, and all have it"
+
+    scene "partition, 3+1: three are a quorum"
+    cut_off validator-4
+    record_later validator-4 "alone on the far side"
+    for text in one two three; do record validator-1 "without validator-4: $text"; done
+    await "validator-4 halts" is_halted validator-4
+    at validator-4 status --ready 2>&1 | sed 's/^/   validator-4: /' || :
+    say "the three go on, and the one halts"
+    join_again validator-4
+    await "validator-4 is back" is_ready validator-4
+    await "validator-4 has everything, and all have its record" decided_all
+    for node in "${VALIDATORS[@]}" observer-1; do await "$node is healthy" is_healthy "$node"; done
+    say "validator-4 is back, and has everything"
+}
+
+# Nothing waits anywhere, and all nodes are one.
+decided_all() {
+    for node in "${VALIDATORS[@]}"; do ! has_pending "$node" || return 1; done
+    are_one "${VALIDATORS[@]}" observer-1
+}
+
+scene_validator() {
+    scene "validator: a fifth joins by governance"
+    local key id
+    newcomer validator-5 CONCLAVE_LOG=info --validator validator-5
+    key=$(sed -n 's/^validator validator-5, public key //p' "$work/validator-5.init")
+    await "validator-5 has the chain" are_one validator-1 validator-5
+    say "a fifth container follows the chain; its key is $key"
+
+    id=$(at validator-1 --output json governance propose add-validator validator-5 "$key" | sed -n 's/^ *"id": "\(.*\)",$/\1/p')
+    for node in validator-2 validator-3; do at "$node" governance approve "$id" >/dev/null; done
+    at validator-4 governance list | sed 's/^/   /'
+    # A change is valid two heights after the approval that made the quorum.
+    for text in one two; do record validator-1 "on the way to the new set: $text"; done
+    await "validator-5 is a validator" is_validator
+    at validator-5 validators | sed 's/^/   /'
+    await "validator-5 is ready" is_ready validator-5
+
+    docker kill "${container[validator-4]}" >/dev/null
+    record validator-5 "Signed by the fifth, decided without the fourth."
+    at validator-5 blocks show "$(field validator-5 height)" | sed 's/^/   /'
+    at validator-5 blocks show "$(field validator-5 height)" | grep -q validator-5 || fail "validator-5 has not signed"
+    docker start "${container[validator-4]}" >/dev/null
+    await "all five are one" are_one "${VALIDATORS[@]}" validator-5 observer-1
+    say "five validators: the fifth signs, and four of them decide without another"
+}
+
+is_validator() { at validator-5 validators 2>/dev/null | grep -q ' validator-5 .*connected'; }
+
+scene_spammer() {
+    scene "spammer: a stranger that does not work for its place"
+    local peer
+    # It does the work of 1 bit and at most 4 more; the validators ask for 24.
+    newcomer spammer CONCLAVE_ADMISSION_BITS=1
+    peer=$(sed -n 's/^peer id //p' "$work/spammer.init")
+    for node in "${VALIDATORS[@]}"; do await "$node refuses it" logs "$node" "a peer is not admitted.*$peer"; done
+    await "it is told why" logs spammer "not admitted by a peer"
+    docker logs "${container[validator-1]}" 2>&1 | grep "not admitted.*$peer" | head -n 1 | sed 's/^/   validator-1: /'
+    docker logs "${container[spammer]}" 2>&1 | grep "not admitted" | head -n 1 | sed 's/^/   spammer:     /'
+    record validator-1 "while a stranger knocks"
+    for node in "${VALIDATORS[@]}"; do await "$node has no place for it" is_no_peer "$node" "$peer"; done
+    at validator-1 peers | cut -c 1-100 | sed 's/^/   /'
+    is_peer_of_one observer-1 || fail "the observer that did its work is not among the validators' peers"
+    say "the stranger is kept out, and the observer, which did its work, stays"
+}
+
+logs() { docker logs "${container[$1]}" 2>&1 | grep -q "$2"; }
+is_no_peer() { ! at "$1" peers | grep -q "$2"; }
+is_peer_of_one() {
+    local peer
+    peer=$(field "$1" peer_id)
+    for node in "${VALIDATORS[@]}"; do ! at "$node" peers | grep -q "$peer" || return 0; done
+    return 1
+}
