@@ -9,9 +9,9 @@ pub use events::Events;
 use crate::api::{
     MAX_WAIT_MS, Problem,
     types::{
-        BallotInfo, BlockInfo, Blocks, Connect, GenesisInfo, Health, KnownPeers, Peer, Peers, Poll,
-        PollTally, Polls, ProofInfo, ProposalInfo, Proposals, Sender, Status, Submitted, TransactionInfo,
-        TransactionProof, TransactionStatus, Validators,
+        Announce, Announced, BallotInfo, BlockInfo, Blocks, Connect, GenesisInfo, Health, KnownPeers, Peer,
+        Peers, Poll, PollTally, Polls, ProofInfo, ProposalInfo, Proposals, Sender, Status, Submitted,
+        TransactionInfo, TransactionProof, TransactionStatus, Validators,
     },
 };
 use conclave_ledger::{
@@ -196,6 +196,11 @@ impl Client {
     pub async fn connect(&self, address: &str) -> Result<Peer, ClientError> {
         let body = Body::json(&Connect { address: address.into() });
         self.post("/v1/peers", body, ANSWER_TIMEOUT).await
+    }
+
+    /// Says something to everybody in the network.
+    pub async fn announce(&self, text: &str) -> Result<Announced, ClientError> {
+        self.post("/v1/announcements", Body::json(&Announce { text: text.into() }), ANSWER_TIMEOUT).await
     }
 
     /// The validators of the next height.

@@ -2,6 +2,7 @@
 //!
 //! - [`node`]: the running node. [`storage`]: its disks. [`config`], [`keys`], [`genesis_file`]: its files.
 //! - [`api`]: HTTP for local programs. [`client`]: the other end of it. [`gossip_api`]: announcements for them.
+//! - [`chat`]: what people say to everybody.
 //! - [`archive`]: exports, and their verification without a node. [`preflib`]: elections from PrefLib.
 //! - [`tracker`]: the program as a tracker and nothing else. [`trackers`]: when a node asks which tracker.
 //! - [`gathering`]: parties without a network make one.
@@ -9,6 +10,7 @@
 
 pub mod api;
 pub mod archive;
+pub mod chat;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -34,6 +34,7 @@ use utoipa::OpenApi;
         handlers::governance::list,
         handlers::governance::proposal,
         handlers::events::events,
+        handlers::announcements::announce,
         handlers::operations::healthz,
         handlers::operations::readyz,
         handlers::operations::metrics,

@@ -2,7 +2,9 @@
 
 use super::{
     App, guard,
-    handlers::{blocks, connecting, events, governance, node, operations, peers, polls, transactions},
+    handlers::{
+        announcements, blocks, connecting, events, governance, node, operations, peers, polls, transactions,
+    },
 };
 use axum::{
     Router,
@@ -38,6 +40,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/v1/proposals", get(governance::list)),
         ("/v1/proposals/{id}", get(governance::proposal)),
         ("/v1/events", get(events::events)),
+        ("/v1/announcements", post(announcements::announce)),
     ]
 }
 

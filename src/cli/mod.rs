@@ -24,6 +24,7 @@ mod poll;
 mod probe;
 mod progress;
 mod run;
+mod say;
 mod sending;
 mod session;
 mod status;
@@ -70,6 +71,7 @@ enum Command {
     Validators(status::ShowValidators),
     Blocks(blocks::Blocks),
     Connect(connect::Connect),
+    Say(say::Say),
     Watch(watch::Watch),
     Console(console::Console),
     Tx(tx::Tx),
@@ -128,6 +130,7 @@ async fn dispatch(command: Command, session: &Session) -> Outcome {
         Command::Validators(command) => command.run(session).await,
         Command::Blocks(command) => command.run(session).await,
         Command::Connect(command) => command.run(session).await,
+        Command::Say(command) => command.run(session).await,
         Command::Watch(command) => command.run(session).await,
         Command::Console(command) => command.run(session).await,
         Command::Tx(command) => command.run(session).await,

@@ -3,6 +3,7 @@
 use super::{
     failure::{Failure, Outcome},
     output::{self, Output, date, now_ms, plain},
+    say,
     session::Session,
     status::called,
 };
@@ -82,6 +83,7 @@ pub(super) fn describe(event: &Event) -> String {
             format!("{} is blamed: {}", plain(peer_id), plain(reason))
         }
         Event::CatchingUp { height, target } => format!("catching up: at height {height} of {target}"),
+        Event::Announced { peer_id, name, text, .. } => say::line(peer_id, name.as_deref(), text),
         Event::Missed { count } => format!("{count} events were passed over: this reader is too slow"),
     }
 }

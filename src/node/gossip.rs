@@ -2,6 +2,7 @@
 
 use super::NodeError;
 use crate::gossip_api::{self, Intake, message, outbox::Outbox, server};
+use conclave_ledger::{hash::NetworkId, keys::SecretKey};
 use conclave_protocol::announcements::ModuleId;
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -85,7 +86,17 @@ impl GossipMetrics {
 pub(super) struct Gossip {
     pub(super) intake: Intake,
     pub(super) metrics: GossipMetrics,
+    /// With what the node speaks for people; without it nobody speaks or is heard.
+    pub(super) voice: Option<Voice>,
     modules: BTreeMap<ModuleId, Outbox>,
+}
+
+/// With what this node speaks for people: see [`crate::chat`].
+pub(super) struct Voice {
+    /// The network that it speaks in.
+    pub(super) network: NetworkId,
+    /// The node key.
+    pub(super) key: SecretKey,
 }
 
 /// Opens the socket for modules, if there is to be one.
@@ -98,13 +109,13 @@ pub(super) async fn listen(address: Option<SocketAddr>) -> Result<Intake, NodeEr
 }
 
 impl Gossip {
-    pub(super) fn new(intake: Intake, metrics: GossipMetrics) -> Self {
-        Self { intake, metrics, modules: BTreeMap::new() }
+    pub(super) fn new(intake: Intake, metrics: GossipMetrics, voice: Option<Voice>) -> Self {
+        Self { intake, metrics, voice, modules: BTreeMap::new() }
     }
 
     /// Modules of a node without a socket for them.
     pub(super) fn nobody() -> Self {
-        Self::new(server::nobody(), GossipMetrics::default())
+        Self::new(server::nobody(), GossipMetrics::default(), None)
     }
 
     pub(super) fn connected(&mut self, module: ModuleId, outbox: Outbox) {

@@ -4,7 +4,10 @@
 //! consensus. A query must be short: what takes long (a tally of a thousand options) copies what it needs inside
 //! [`Handle::read`] and computes outside.
 
-use crate::storage::Database;
+use crate::{
+    chat::{Said, SaidError},
+    storage::Database,
+};
 use conclave_ledger::{
     block::Decided,
     chain::{Applied, Chain},
@@ -155,6 +158,15 @@ pub enum NodeEvent {
         /// What for.
         reason: String,
     },
+    /// Somebody said something to everybody.
+    Announced {
+        /// Whose node.
+        peer_id: String,
+        /// When, in milliseconds since 1970, by their clock.
+        timestamp: u64,
+        /// What.
+        text: String,
+    },
     /// The node is catching up.
     CatchingUp {
         /// Where it is.
@@ -188,6 +200,7 @@ pub(crate) enum Request {
     Read(Box<dyn FnOnce(&NodeView<'_>) + Send>),
     Submit { transactions: Vec<Transaction>, reply: oneshot::Sender<Vec<Result<TransactionId, PoolError>>> },
     Wait { id: TransactionId, reply: oneshot::Sender<Outcome> },
+    Say { text: String, reply: oneshot::Sender<Result<Said, SaidError>> },
     Dial { address: Multiaddr, reply: oneshot::Sender<Dialled> },
 }
 
@@ -239,6 +252,16 @@ impl Handle {
     pub async fn wait(&self, id: TransactionId) -> Result<Outcome, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.requests.send(Request::Wait { id, reply }).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Says something to everybody in the network, in this node's name. Nobody acknowledges it.
+    ///
+    /// # Errors
+    /// When the node has stopped; inside, when it is no text that can be said.
+    pub async fn say(&self, text: String) -> Result<Result<Said, SaidError>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Say { text, reply }).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 

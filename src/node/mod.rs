@@ -167,6 +167,7 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(NodeError::Randomness)?;
     let is_validator = validator_key.is_some();
+    let voice = gossip::Voice { network, key: node_key.clone() };
     let logic_config = logic::Config {
         peer: Peer::from_bytes(&peer_id.to_bytes()).expect("an Ed25519 peer id has 38 bytes"),
         node_key,
@@ -209,7 +210,7 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         peer = %peer_id, %network, height = node.chain().tip().height, api = %api_address, is_validator,
         "the node is up"
     );
-    let gossip = gossip::Gossip::new(modules, gossip_metrics);
+    let gossip = gossip::Gossip::new(modules, gossip_metrics, Some(voice));
     let driver =
         driver::Driver::new(node, network_side, persistence, metrics, handle.clone(), start, &config);
     let result = driver.with_modules(gossip).run(request_queue, disk_events).await;

@@ -6,6 +6,7 @@
 mod network;
 mod polls;
 mod script;
+mod talking;
 mod terminal;
 mod with_node;
 

@@ -20,7 +20,7 @@ const CONTROL_D: &str = "\x04";
 const UP: &str = "\x1b[A";
 
 /// A program at a terminal.
-struct Terminal {
+pub(crate) struct Terminal {
     keyboard: File,
     screen: Arc<(Mutex<String>, Condvar)>,
     /// Up to where the screen has been read.
@@ -30,7 +30,7 @@ struct Terminal {
 
 impl Terminal {
     /// Runs a program with a new terminal as its controlling one.
-    fn run(program: &Command) -> Self {
+    pub(crate) fn run(program: &Command) -> Self {
         let host = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&host).unwrap();
         unlockpt(&host).unwrap();
@@ -60,13 +60,18 @@ impl Terminal {
         Self { keyboard: File::from(host), screen, seen: 0, child }
     }
 
-    fn press(&mut self, keys: &str) {
+    pub(crate) fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Whether the screen shows `text`, or has ever shown it.
+    pub(crate) fn shows(&self, text: &str) -> bool {
+        self.screen.0.lock().unwrap().contains(text)
     }
 
     /// Waits until the screen shows `text`, after what was waited for before.
     #[track_caller]
-    fn wait_for(&mut self, text: &str) {
+    pub(crate) fn wait_for(&mut self, text: &str) {
         let (screen, changed) = &*self.screen;
         let seen = self.seen;
         let shows = |screen: &mut String| !screen[seen..].contains(text);
@@ -76,11 +81,11 @@ impl Terminal {
     }
 
     #[track_caller]
-    fn wait_for_prompt(&mut self) {
+    pub(crate) fn wait_for_prompt(&mut self) {
         self.wait_for("conclave> ");
     }
 
-    fn end(mut self) -> ExitStatus {
+    pub(crate) fn end(mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
 }
@@ -148,7 +153,7 @@ fn watching_ends_with_control_c_and_the_console_goes_on() {
     terminal.press("watch --only decided\r");
     let mut number = 0;
     // Watching begins some time after the line is read: what is decided before that is not seen.
-    while !terminal.screen.0.lock().unwrap().contains("is decided: block") {
+    while !terminal.shows("is decided: block") {
         number += 1;
         let record = network.record(0, &format!("record {number}"));
         network.decide(0, &record, PATIENCE).unwrap();

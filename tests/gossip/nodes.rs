@@ -183,10 +183,12 @@ impl Nodes {
         lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
     }
 
-    /// Waits until a node knows of so many subscriptions of its neighbours.
+    /// Waits until a node knows of so many subscriptions of its neighbours' modules. Each neighbour has one more of its
+    /// own: to what people say.
     pub(crate) fn wait_subscriptions(&self, node: usize, count: u64) {
         eventually(&format!("node {node} knows of {count} subscriptions"), || {
-            (self.metric(node, "conclave_announcement_peer_subscriptions", "") == count).then_some(())
+            let subscriptions = self.metric(node, "conclave_announcement_peer_subscriptions", "");
+            (subscriptions == count + self.metric(node, "conclave_peers ", "")).then_some(())
         });
     }
 

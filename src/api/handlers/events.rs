@@ -8,7 +8,7 @@ use crate::{
         server::stopped,
         types::{Event, NamedKey},
     },
-    node::handle::{Handle, NodeEvent},
+    node::handle::{Handle, NodeEvent, NodeView},
 };
 use axum::{
     extract::State,
@@ -112,8 +112,21 @@ impl Subscriber {
                 Event::PeerRefused { peer_id, reason, by_us }
             }
             NodeEvent::PeerPenalized { peer_id, reason } => Event::PeerPenalized { peer_id, reason },
+            NodeEvent::Announced { peer_id, timestamp, text } => {
+                let name = self.called(peer_id.clone()).await;
+                Event::Announced { peer_id, name, timestamp, text }
+            }
             NodeEvent::CatchingUp { height, target } => Event::CatchingUp { height, target },
         }
+    }
+
+    /// The name of the validator that the peer has proved to be, or this node's own.
+    async fn called(&self, peer_id: String) -> Option<String> {
+        let find = move |view: &NodeView<'_>| match view.status.peer_id == peer_id {
+            true => view.status.validator.and_then(|key| Names::read(view).named(key).name),
+            false => view.peers.iter().find(|peer| peer.peer_id == peer_id)?.name.clone(),
+        };
+        self.handle.read(find).await.ok().flatten()
     }
 
     /// A validator's name, from the newest set where it is not known yet.

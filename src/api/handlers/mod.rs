@@ -1,5 +1,6 @@
 //! What the routes answer, by subject.
 
+pub(super) mod announcements;
 pub(super) mod blocks;
 pub(super) mod connecting;
 pub(super) mod events;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod announcing;
 mod connecting;
 mod document;
 mod node;

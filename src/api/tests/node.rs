@@ -5,6 +5,7 @@
 
 use super::super::{ApiConfig, Metrics, ServeError, serve};
 use crate::{
+    chat::Said,
     client::Client,
     node::handle::{
         Dialled, EVENT_QUEUE, Handle, NodeEvent, NodeStatus, NodeView, Outcome, PeerInfo, REQUEST_QUEUE,
@@ -176,6 +177,14 @@ impl FakeNode {
                 }
             }
             Request::Wait { id, reply } => self.waiting.push((id, reply)),
+            Request::Say { text, reply } => {
+                let said = Said::new(self.chain.network(), &validator(), 2_000, text);
+                if let Ok(Said { at, text, .. }) = said.clone() {
+                    let (peer_id, timestamp) = (self.status.peer_id.clone(), at);
+                    let _ = self.events.send(NodeEvent::Announced { peer_id, timestamp, text });
+                }
+                drop(reply.send(said));
+            }
             Request::Dial { reply, .. } => drop(reply.send(self.dialled.clone())),
         }
     }

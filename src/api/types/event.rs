@@ -89,6 +89,17 @@ pub enum Event {
         /// Where it is going.
         target: u64,
     },
+    /// Somebody said something to everybody in the network.
+    Announced {
+        /// Whose node said it; the signature is checked.
+        peer_id: String,
+        /// The validator's name, if it is this node's own or a connected one's.
+        name: Option<String>,
+        /// When, by that node's clock.
+        timestamp: u64,
+        /// What.
+        text: String,
+    },
     /// This subscriber reads too slowly and missed that many events.
     Missed {
         /// How many.
@@ -98,7 +109,7 @@ pub enum Event {
 
 impl Event {
     /// The names of all kinds of events.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 12] = [
         "opened",
         "voted",
         "decided",
@@ -109,6 +120,7 @@ impl Event {
         "peer-refused",
         "peer-penalized",
         "catching-up",
+        "announced",
         "missed",
     ];
 
@@ -125,6 +137,7 @@ impl Event {
             Self::PeerRefused { .. } => "peer-refused",
             Self::PeerPenalized { .. } => "peer-penalized",
             Self::CatchingUp { .. } => "catching-up",
+            Self::Announced { .. } => "announced",
             Self::Missed { .. } => "missed",
         }
     }

@@ -131,6 +131,25 @@ pub struct Connect {
     pub address: String,
 }
 
+/// Something to say to everybody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Announce {
+    /// One line of 1 to 1,000 bytes.
+    pub text: String,
+}
+
+/// Something that was said to everybody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Announced {
+    /// Whose node said it.
+    pub peer_id: String,
+    /// When, by that node's clock.
+    pub timestamp: u64,
+    /// What.
+    pub text: String,
+}
+
 /// The validators of the next height.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Validators {

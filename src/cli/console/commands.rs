@@ -7,6 +7,7 @@ use crate::cli::{
     failure::Outcome,
     governance::Governance,
     poll,
+    say::Say,
     session::Session,
     status::{ShowPeers, ShowStatus, ShowValidators},
     tx::Tx,
@@ -20,6 +21,7 @@ const OVERVIEW: &str = "\
 
 Examples:
   connect /ip4/192.0.2.7/tcp/7700/p2p/12D3KooW…
+  say we begin in five minutes       (the rest of the line, as it is)
   poll create 'Lunch?' Soup Bread
   vote 77ab Soup                     (the beginning of a poll's id will do; Tab completes it)
   tally 77ab
@@ -44,6 +46,7 @@ pub(super) enum Entry {
     Peers(ShowPeers),
     Validators(ShowValidators),
     Connect(Connect),
+    Say(Say),
     Poll(poll::Poll),
     /// Lists polls, the newest first (short for `poll list`)
     Polls(poll::List),
@@ -78,6 +81,7 @@ impl Entry {
             Self::Peers(command) => command.run(session).await,
             Self::Validators(command) => command.run(session).await,
             Self::Connect(command) => command.run(session).await,
+            Self::Say(command) => command.run(session).await,
             Self::Poll(command) => command.run(session).await,
             Self::Polls(command) => command.run(session).await,
             Self::Vote(command) => command.run(session).await,

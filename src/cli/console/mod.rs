@@ -10,7 +10,7 @@
 //!
 //! - [`mod@commands`]: what can be said. [`parse`]: from a line to a command; [`words`] and [`place`] take the line apart.
 //! - [`editor`]: lines from a terminal, with history; [`complete`] and [`known`] offer what can come next; [`screen`]
-//!   prints what comes meanwhile.
+//!   prints what comes meanwhile; [`hearing`] is what that is.
 //! - [`script`]: lines from anything else.
 //!
 //! Whatever goes wrong is said in one line. At a terminal it never ends the console; in a script the others still run,
@@ -20,6 +20,7 @@ mod attached;
 mod commands;
 mod complete;
 mod editor;
+mod hearing;
 mod known;
 mod parse;
 mod place;
@@ -82,7 +83,15 @@ async fn interact(session: &Session, client: &Client) -> Outcome {
         status.peer_id, status.height, status.peers
     ))?;
     let known = known::Node { client: client.clone(), runtime: tokio::runtime::Handle::current() };
-    let (mut lines, _screen) = Lines::start(&session.home, known)?;
+    let (lines, screen) = Lines::start(&session.home, known)?;
+    let hearing = tokio::spawn(hearing::hear(client.clone(), screen));
+    let outcome = converse(session, client, lines).await;
+    hearing.abort();
+    outcome
+}
+
+/// Does what is typed, until whoever types has had enough.
+async fn converse(session: &Session, client: &Client, mut lines: Lines) -> Outcome {
     let tree = commands::tree();
     let mut interrupts = signal(SignalKind::interrupt()).context(|| "cannot wait for Ctrl-C".into())?;
     loop {

@@ -6,7 +6,10 @@ use super::{
     words::Words,
 };
 use crate::{
-    cli::failure::{Failure, Outcome},
+    cli::{
+        failure::{Failure, Outcome},
+        say::Say,
+    },
     client::Client,
 };
 use clap::{Command, FromArgMatches, error::ErrorKind};
@@ -42,6 +45,9 @@ pub(super) async fn request(tree: &Command, line: &str, client: &Client) -> Outc
     if line.len() > MAX_LINE_BYTES {
         return Err(Failure::new(format!("a line has at most {MAX_LINE_BYTES} bytes, found {}", line.len())));
     }
+    if let Some(text) = words_to_say(line) {
+        return Ok(Request::Command(Box::new(Entry::Say(Say::new(text)))));
+    }
     let mut words = Words::all(line)?;
     if let Some(index) = Place::of(tree, &words).word_of("poll")
         && is_beginning(&words[index])
@@ -51,6 +57,13 @@ pub(super) async fn request(tree: &Command, line: &str, client: &Client) -> Outc
         words[index] = with_beginning(&words[index], ids)?;
     }
     parse(tree, &words)
+}
+
+/// What comes after `say`, as it is: nobody thinks of quotes while they talk.
+fn words_to_say(line: &str) -> Option<&str> {
+    let (command, text) = line.split_once(char::is_whitespace)?;
+    let text = text.trim();
+    (command == "say" && !matches!(text, "-h" | "--help")).then_some(text)
 }
 
 /// Whether a word can be the beginning of an id, and is not a whole one.
@@ -168,6 +181,18 @@ mod tests {
             let Err(failure) = parsed(line) else { panic!("{line} is understood") };
             let text = failure.one_line();
             assert!(parts.iter().all(|part| text.contains(part)) && !text.contains('\n'), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_the_rest_of_the_line() {
+        for (line, text) in [
+            ("say  don't \"panic\" ", Some("don't \"panic\"")),
+            ("say --help", None),
+            ("say", None),
+            ("saying something", None),
+        ] {
+            assert_eq!(words_to_say(line), text, "{line}");
         }
     }
 

@@ -78,7 +78,7 @@ mod tests {
         let tree = tree();
         for (line, path, arguments, flag) in [
             ("status", vec!["status"], vec![], None),
-            ("nonsense here", vec![], vec![0, 1], None),
+            ("nonsense status", vec![], vec![0, 1], None),
             ("poll create --method rank Lunch? Soup", vec!["poll", "create"], vec![4, 5], None),
             ("poll create --method", vec!["poll", "create"], vec![], Some("method")),
             ("poll create --method=rank x", vec!["poll", "create"], vec![3], None),

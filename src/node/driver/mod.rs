@@ -4,12 +4,14 @@
 //! `held` with the sequence that they wait for. Blocks' bodies alone are sent at once: they bind nobody.
 //!
 //! - `modules.rs`: what local modules say and are told; their validations go before everything else.
+//! - `talking.rs`: what people say to each other.
 //! - `connected.rs`: the peers. `requests.rs`: what callers and peers ask. `notices.rs`: what those who watch are told.
 
 mod connected;
 mod modules;
 mod notices;
 mod requests;
+mod talking;
 
 use super::{
     NodeError,
@@ -158,6 +160,7 @@ impl Driver {
             let peer = network::peer_in(&address).and_then(|id| network::peer_of(&id));
             self.input(Input::Handshake(Command::AddAddress { peer, address: address.to_string() }));
         }
+        self.listen_to_people();
         self.carry_out();
         let mut batch = Vec::with_capacity(REQUESTS_AT_ONCE);
         while self.failed.is_none() && !self.is_gone() {

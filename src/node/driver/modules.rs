@@ -1,6 +1,6 @@
 //! What local modules say and are told.
 
-use super::Driver;
+use super::{Driver, talking::OWN};
 use crate::gossip_api::{FromConnection, server::VALIDATION_QUEUE};
 use conclave_protocol::{
     announcements::{Command, Event},
@@ -37,6 +37,7 @@ impl Driver {
     /// Carries out what the announcements want.
     pub(super) fn announcements(&mut self, event: Event) {
         match event {
+            Event::Notify { module: OWN, notification, data, .. } => self.hear(notification, &data),
             Event::Notify { module, notification, data_type, data } => {
                 if !self.gossip.notify(module, notification, data_type, &data) {
                     self.input(Input::Module(Command::Left(module)));

@@ -31,6 +31,7 @@ impl Driver {
                 self.input(Input::Submit { ticket: self.next_ticket, transactions });
             }
             Request::Wait { id, reply } => self.wait(id, reply),
+            Request::Say { text, reply } => self.say(text, reply),
             Request::Dial { address, reply } => self.network.dial_for(address, reply),
         }
     }
