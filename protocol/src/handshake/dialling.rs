@@ -80,6 +80,13 @@ impl Dialling {
             .for_each(|known| known.good_since = Some(now));
     }
 
+    /// The peer has no use for this node now: it is dialled slowly from here on.
+    pub(super) fn unwelcome(&mut self, config: &Config, peer: &Peer) {
+        for known in self.0.iter_mut().filter(|known| known.peer.as_ref() == Some(peer)) {
+            (known.failures, known.good_since) = (known.failures.max(config.max_attempts), None);
+        }
+    }
+
     /// No connection to `peer` is left. One that did not last, because the peer refuses this node after its handshake,
     /// counts as a failure like a dial that leads to nothing.
     pub(super) fn lost(&mut self, config: &Config, peer: &Peer, now: Time, random: &mut ChaCha20Rng) {
