@@ -99,3 +99,23 @@ fn the_table_of_addresses_is_bounded_and_no_address_is_dialled_twice_at_a_time()
     }
     assert_eq!(count, MAX_ADDRESSES);
 }
+
+/// A peer without room for this node would otherwise see it again at once, each time.
+#[test]
+fn a_peer_that_has_no_room_is_dialled_slowly() {
+    for (reason, pause) in [(RefusalReason::Full, 10_000), (RefusalReason::Timeout, 100)] {
+        let mut machine = Handshake::new(config(0, 0));
+        let address = "1".to_owned();
+        let add = Command::AddAddress { peer: Some(peer(1)), address: address.clone() };
+        command(&mut machine, add, at(0));
+        let (peer, connection, direction) = (peer(1), 1, Direction::Dialled);
+        let established = Command::ConnectionEstablished { peer, connection, direction, address: Some(address) };
+        command(&mut machine, established, at(0));
+        request(&mut machine, peer, Request::Refused(reason), at(0));
+        command(&mut machine, Command::ConnectionClosed { peer, connection }, at(0));
+        machine.handle_timeout(at(pause - 1));
+        assert_eq!(dials(&drain(&mut machine)), 0, "{reason:?}");
+        machine.handle_timeout(at(pause + pause / 4));
+        assert_eq!(dials(&drain(&mut machine)), 1, "{reason:?}");
+    }
+}
