@@ -109,7 +109,8 @@ fn a_peer_that_has_no_room_is_dialled_slowly() {
         let add = Command::AddAddress { peer: Some(peer(1)), address: address.clone() };
         command(&mut machine, add, at(0));
         let (peer, connection, direction) = (peer(1), 1, Direction::Dialled);
-        let established = Command::ConnectionEstablished { peer, connection, direction, address: Some(address) };
+        let established =
+            Command::ConnectionEstablished { peer, connection, direction, address: Some(address) };
         command(&mut machine, established, at(0));
         request(&mut machine, peer, Request::Refused(reason), at(0));
         command(&mut machine, Command::ConnectionClosed { peer, connection }, at(0));
