@@ -202,6 +202,12 @@ impl Node {
         let exempt = validator.is_some();
         let joined = admission::Command::Joined { peer, group, dialled, exempt };
         self.meeting.admission.handle(Input::Command(joined), clock.time);
+        if dialled || exempt {
+            // It owes this node no work, and may ask as soon as it has settled its own side, which it says on another
+            // stream than that of its question.
+            let may_ask = peer_exchange::Command::Admitted { peer };
+            self.meeting.exchange.handle(Input::Command(may_ask), clock.time);
+        }
     }
 
     /// The validator key that a role proves, if it is of the current set.
