@@ -3,7 +3,7 @@
 //! Nothing here names a network, a file or a clock; messages, time, keys and randomness come in as arguments. The
 //! node drives these machines over libp2p, a simulator can drive them over virtual time.
 //!
-//! - What a machine is: [`machine`], over [`peer`], [`time`], [`penalty`] and [`token_bucket`].
+//! - What a machine is: [`machine`], over [`peer`], [`time`], [`penalty`], [`exchange`] and [`token_bucket`].
 //! - The machines: [`handshake`], [`consensus`], [`dissemination`], [`sync`], [`announcements`]; before there is a
 //!   network, [`gather`].
 //! - How strangers meet: [`admission`], [`known_peers`] by [`network_group`], [`peer_exchange`] of [`peer_record`]s.
@@ -13,6 +13,7 @@ pub mod admission;
 pub mod announcements;
 pub mod consensus;
 pub mod dissemination;
+pub mod exchange;
 pub mod gather;
 pub mod handshake;
 pub mod known_peers;

@@ -97,24 +97,8 @@ pub enum Response {
     Refused(RefusalReason),
 }
 
-/// A request or a response with the number that pairs them; the number is not on the wire.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
-    /// A request.
-    Request {
-        /// Chosen by the side that sends it, or by the driver for one that came in.
-        number: u64,
-        /// What is asked.
-        request: Request,
-    },
-    /// A response.
-    Response {
-        /// Number of the request.
-        number: u64,
-        /// What is answered.
-        response: Response,
-    },
-}
+/// What the machines of two nodes exchange.
+pub type Message = exchange::Message<Request, Response>;
 
 /// Why a node refuses another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]

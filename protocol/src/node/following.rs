@@ -16,12 +16,7 @@ impl Node {
         while let Some(output) = self.sync.poll_output() {
             any = true;
             match output {
-                Output::Send(peer, Message::Request { number, request }) => {
-                    self.send_exchange(peer, Protocol::Sync, number, true, codec::encode(&request));
-                }
-                Output::Send(peer, Message::Response { number, response }) => {
-                    self.send_exchange(peer, Protocol::Sync, number, false, codec::encode(&response));
-                }
+                Output::Send(peer, message) => self.send_exchange(peer, Protocol::Sync, &message),
                 Output::Penalize(peer, penalty) => self.penalize(peer, penalty, clock),
                 Output::Emit(event) => self.sync_event(event, clock),
             }

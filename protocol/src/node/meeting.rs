@@ -205,8 +205,7 @@ impl Node {
         if dialled || exempt {
             // It owes this node no work, and may ask as soon as it has settled its own side, which it says on another
             // stream than that of its question.
-            let may_ask = peer_exchange::Command::Admitted { peer };
-            self.meeting.exchange.handle(Input::Command(may_ask), clock.time);
+            self.may_ask(peer, clock);
         }
     }
 
@@ -254,12 +253,7 @@ impl Node {
         while let Some(output) = self.meeting.admission.poll_output() {
             any = true;
             match output {
-                Output::Send(peer, Message::Request { number, request }) => {
-                    self.send_exchange(peer, Protocol::Admission, number, true, codec::encode(&request));
-                }
-                Output::Send(peer, Message::Response { number, response }) => {
-                    self.send_exchange(peer, Protocol::Admission, number, false, codec::encode(&response));
-                }
+                Output::Send(peer, message) => self.send_exchange(peer, Protocol::Admission, &message),
                 Output::Penalize(peer, penalty) => self.penalize(peer, penalty, clock),
                 Output::Emit(event) => self.admission_event(event, clock),
             }
@@ -277,6 +271,7 @@ impl Node {
             AdmissionEvent::Admitted { peer, outcome } => {
                 if dialled(&peer) == Some(false) {
                     self.tell(Notice::Admitted { peer, outcome });
+                    self.may_ask(peer, clock);
                     self.settle_admission(peer, clock);
                 }
             }
@@ -298,12 +293,15 @@ impl Node {
         }
     }
 
-    /// No work is due any more: the peer is known, may ask, and is asked if this node knows too few.
+    /// The peer owes this node no work and may ask it for peers.
+    fn may_ask(&mut self, peer: Peer, clock: Clock) {
+        self.meeting.exchange.handle(Input::Command(peer_exchange::Command::MayAsk { peer }), clock.time);
+    }
+
+    /// No work is due any more: the peer is known, and is asked if this node knows too few.
     fn settle_admission(&mut self, peer: Peer, clock: Clock) {
         self.effects.push_back(Effect::OpenAnnouncements(peer));
         self.known_command(Command::Admitted { peer }, clock);
-        let command = peer_exchange::Command::Admitted { peer };
-        self.meeting.exchange.handle(Input::Command(command), clock.time);
         let has_dialled = self.meeting.dialled.get(&peer) == Some(&true);
         if (has_dialled || self.is_exempt(&peer)) && self.meeting.known.wants_peers() {
             self.ask_peer(peer, clock);
@@ -326,12 +324,7 @@ impl Node {
         while let Some(output) = self.meeting.exchange.poll_output() {
             any = true;
             match output {
-                Output::Send(peer, Message::Request { number, request }) => {
-                    self.send_exchange(peer, Protocol::Peers, number, true, codec::encode(&request));
-                }
-                Output::Send(peer, Message::Response { number, response }) => {
-                    self.send_exchange(peer, Protocol::Peers, number, false, codec::encode(&response));
-                }
+                Output::Send(peer, message) => self.send_exchange(peer, Protocol::Peers, &message),
                 Output::Penalize(peer, penalty) => self.penalize(peer, penalty, clock),
                 Output::Emit(event) => self.exchange_event(event, clock),
             }

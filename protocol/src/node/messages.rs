@@ -199,18 +199,19 @@ impl Node {
         bytes
     }
 
-    pub(super) fn send_exchange(
+    pub(super) fn send_exchange<Q: Serialize, A: Serialize>(
         &mut self,
         peer: Peer,
         protocol: Protocol,
-        number: u64,
-        is_request: bool,
-        bytes: Vec<u8>,
+        message: &exchange::Message<Q, A>,
     ) {
-        self.effects.push_back(if is_request {
-            Effect::Request { peer, protocol, number, bytes }
-        } else {
-            Effect::Respond { peer, protocol, number, bytes }
+        self.effects.push_back(match message {
+            exchange::Message::Request { number, request } => {
+                Effect::Request { peer, protocol, number: *number, bytes: codec::encode(request) }
+            }
+            exchange::Message::Response { number, response } => {
+                Effect::Respond { peer, protocol, number: *number, bytes: codec::encode(response) }
+            }
         });
     }
 }

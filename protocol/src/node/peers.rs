@@ -41,12 +41,7 @@ impl Node {
         while let Some(output) = self.handshake.poll_output() {
             any = true;
             match output {
-                Output::Send(peer, Message::Request { number, request }) => {
-                    self.send_exchange(peer, Protocol::Handshake, number, true, codec::encode(&request));
-                }
-                Output::Send(peer, Message::Response { number, response }) => {
-                    self.send_exchange(peer, Protocol::Handshake, number, false, codec::encode(&response));
-                }
+                Output::Send(peer, message) => self.send_exchange(peer, Protocol::Handshake, &message),
                 Output::Penalize(peer, penalty) => self.penalize(peer, penalty, clock),
                 Output::Emit(event) => self.handshake_event(event, clock),
             }

@@ -42,8 +42,8 @@ pub struct Config {
 /// What the node tells the machine.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// The admission of a peer is settled: it may ask.
-    Admitted {
+    /// A peer owes this node no work, or owes it no more: it may ask.
+    MayAsk {
         /// The peer.
         peer: Peer,
     },
@@ -341,7 +341,7 @@ impl Machine for PeerExchange {
             Input::Received(peer, Message::Response { number, response }) => {
                 self.receive_response(peer, number, response);
             }
-            Input::Command(Command::Admitted { peer }) => {
+            Input::Command(Command::MayAsk { peer }) => {
                 self.askers.entry(peer).or_insert(now);
             }
             Input::Command(Command::Ask { peer, exempt }) => self.ask(peer, exempt, now),

@@ -87,7 +87,7 @@ fn an_observer_works_for_what_it_says() {
     let mut wanted = command(&mut asker, Command::Ask { peer: peer(1), exempt: false }, 0);
     let (_, message) = wanted.sent.remove(0);
     assert!(command(&mut asker, Command::Ask { peer: peer(1), exempt: false }, 0).sent.is_empty());
-    command(&mut responder, Command::Admitted { peer: peer(0) }, 0);
+    command(&mut responder, Command::MayAsk { peer: peer(0) }, 0);
     let wanted = receive(&mut responder, 0, message, 0);
     let [Event::Solve { ticket, puzzle }] = wanted.events[..] else { panic!("{wanted:?}") };
     let solved = Command::Solved { ticket, solution: solve(&puzzle) };
@@ -123,7 +123,7 @@ fn nobody_is_asked_more_often_than_is_answered() {
 fn a_validator_answers_at_once() {
     let mut responder = machine(1);
     responder.set_exempt(true);
-    command(&mut responder, Command::Admitted { peer: peer(0) }, 0);
+    command(&mut responder, Command::MayAsk { peer: peer(0) }, 0);
     let wanted = receive(&mut responder, 0, question(7), 0);
     let choose = Event::Choose { peer: peer(0), number: 7, limit: 2, solution: None };
     assert_eq!(wanted.events, [choose]);
@@ -134,19 +134,19 @@ fn only_the_admitted_are_answered_and_not_too_often() {
     let mut responder = machine(1);
     let wanted = receive(&mut responder, 0, question(1), 0);
     assert_eq!((refusal(&wanted), wanted.blamed.len()), (Some(Refusal::NotAdmitted), 1));
-    command(&mut responder, Command::Admitted { peer: peer(0) }, 0);
+    command(&mut responder, Command::MayAsk { peer: peer(0) }, 0);
     assert_eq!(refusal(&receive(&mut responder, 0, question(2), 0)), None);
     assert_eq!(refusal(&receive(&mut responder, 0, question(3), 4)), Some(Refusal::TooSoon));
     let hard = Request::Peers { limit: 1, nonce: 1, bits: 40 };
-    command(&mut responder, Command::Admitted { peer: peer(2) }, 0);
+    command(&mut responder, Command::MayAsk { peer: peer(2) }, 0);
     let wanted = receive(&mut responder, 2, Message::Request { number: 4, request: hard }, 0);
     assert_eq!(refusal(&wanted), Some(Refusal::TooHard));
     for number in 10..10 + MAX_WAITING as u8 {
-        command(&mut responder, Command::Admitted { peer: peer(number) }, 0);
+        command(&mut responder, Command::MayAsk { peer: peer(number) }, 0);
         let wanted = receive(&mut responder, number, question(u64::from(number)), 0);
         assert!(wanted.events.is_empty() && refusal(&wanted).is_none(), "one is solved at a time");
     }
-    command(&mut responder, Command::Admitted { peer: peer(30) }, 0);
+    command(&mut responder, Command::MayAsk { peer: peer(30) }, 0);
     assert_eq!(refusal(&receive(&mut responder, 30, question(5), 0)), Some(Refusal::Busy));
     // Those who went away, or wait for too long, are not worked for.
     responder.handle(Input::Disconnected(peer(0)), at(1));
@@ -222,7 +222,7 @@ fn run(steps: &[(u64, Step)]) -> Vec<String> {
                     |response| Input::Received(peer(whom), Message::Response { number: other, response });
                 machine.handle(
                     match kind {
-                        0 | 1 => Input::Command(Command::Admitted { peer: peer(whom) }),
+                        0 | 1 => Input::Command(Command::MayAsk { peer: peer(whom) }),
                         2 => Input::Command(Command::Ask { peer: peer(whom), exempt: other % 2 == 0 }),
                         3 => Input::Command(Command::Solved { ticket: other, solution: other }),
                         4 => Input::Command(Command::RequestFailed { peer: peer(whom), number: other }),
