@@ -1,5 +1,6 @@
 //! What verifier and prover say to each other.
 
+use crate::exchange;
 use serde::{Deserialize, Serialize};
 
 /// Most bytes of a request or response.

@@ -1,6 +1,6 @@
 //! What two nodes say to each other before anything else, as requests and responses.
 
-use crate::peer::Peer;
+use crate::{exchange, peer::Peer};
 use conclave_ledger::{
     bytes::Bytes,
     codec,

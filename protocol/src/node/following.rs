@@ -5,9 +5,9 @@ use crate::{
     consensus,
     machine::{Machine, Output},
     peer::Peer,
-    sync::{Command, Event, Message, ProvedHeight, Request, Response},
+    sync::{Command, Event, ProvedHeight, Request, Response},
 };
-use conclave_ledger::{chain::BlockError, codec, signed::Value};
+use conclave_ledger::{chain::BlockError, signed::Value};
 use std::sync::Arc;
 
 impl Node {

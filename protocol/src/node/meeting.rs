@@ -20,7 +20,7 @@ use crate::{
     peer_record::PeerRecord,
     time::Time,
 };
-use conclave_ledger::{bytes::Bytes, chain::Chain, codec, hash::Hash, keys::PublicKey};
+use conclave_ledger::{bytes::Bytes, chain::Chain, hash::Hash, keys::PublicKey};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -248,7 +248,6 @@ impl Node {
     }
 
     fn drain_admission(&mut self, clock: Clock) -> bool {
-        use admission::Message;
         let mut any = false;
         while let Some(output) = self.meeting.admission.poll_output() {
             any = true;
@@ -319,7 +318,6 @@ impl Node {
     }
 
     fn drain_exchange(&mut self, clock: Clock) -> bool {
-        use peer_exchange::Message;
         let mut any = false;
         while let Some(output) = self.meeting.exchange.poll_output() {
             any = true;

@@ -2,7 +2,7 @@
 
 use super::{Channel, Clock, Effect, Node, Protocol};
 use crate::{
-    admission, consensus, dissemination, handshake,
+    admission, consensus, dissemination, exchange, handshake,
     machine::{Input, Machine},
     peer::Peer,
     peer_exchange,

@@ -3,14 +3,14 @@
 use super::{Channel, Clock, Config, Effect, Height, Node, Notice, Protocol};
 use crate::{
     consensus,
-    handshake::{self, Event, Message, RefusalReason, RefusedBy, Role},
+    handshake::{self, Event, RefusalReason, RefusedBy, Role},
     known_peers,
     machine::{Input, Machine, Output},
     peer::Peer,
     penalty::{KEPT_OUT_FOR, Penalty},
     sync,
 };
-use conclave_ledger::{chain::Chain, codec, keys::SecretKey};
+use conclave_ledger::{chain::Chain, keys::SecretKey};
 use std::time::Duration;
 
 /// The handshake's configuration as it follows from the node's.

@@ -1,6 +1,6 @@
 //! What is asked and answered.
 
-use crate::peer_record::MAX_RECORD_BYTES;
+use crate::{exchange, peer_record::MAX_RECORD_BYTES};
 use conclave_ledger::{bytes::Bytes, keys::PublicKey};
 use serde::{Deserialize, Serialize};
 

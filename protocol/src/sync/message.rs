@@ -1,5 +1,6 @@
 //! What nodes ask each other about decided heights.
 
+use crate::exchange;
 use conclave_ledger::{
     block::{Block, Decided},
     hash::BlockHash,
