@@ -137,6 +137,16 @@ impl<'w> World<'w> {
         world
     }
 
+    /// The network's id.
+    pub fn network(scenario: &Scenario) -> [u8; 32] {
+        genesis_of(scenario).network_id().0
+    }
+
+    /// The validators' public keys, by number.
+    pub fn validator_keys(scenario: &Scenario) -> Vec<[u8; 32]> {
+        (0..scenario.validators).map(|number| host::validator_key(number).public().0).collect()
+    }
+
     /// Runs it to its end.
     pub fn run(mut self) -> Outcome {
         while self.queue.next_at().is_some_and(|at| at <= self.scenario.end) {
