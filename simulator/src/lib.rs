@@ -5,6 +5,7 @@
 //! - [`world`]: the simulation itself, which drives the real machines and the real ledger.
 //! - [`adversaries`]: validators that misbehave on purpose; the same ones misbehave on real nodes.
 //! - [`oracle`]: what must hold in every run, judged by nothing that is judged.
+//! - [`timeline`]: a run as people read it.
 //! - [`observation`] and [`watch`]: what is told of a run, and to whom.
 
 pub mod adversaries;
@@ -14,5 +15,6 @@ pub mod observation;
 pub mod oracle;
 pub mod run;
 pub mod scenario;
+pub mod timeline;
 pub mod watch;
 pub mod world;

@@ -17,6 +17,11 @@ pub enum Observation<'a> {
         /// Whose.
         host: usize,
     },
+    /// Something of the scenario took place, in words.
+    Happened {
+        /// What.
+        text: &'a str,
+    },
     /// A record of a log is durable.
     Logged {
         /// Whose.

@@ -81,6 +81,24 @@ pub enum Fault {
     Heal,
 }
 
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Crash { host, loses_unsynced: false } => write!(f, "the process of v{host} is killed"),
+            Self::Crash { host, loses_unsynced: true } => {
+                write!(f, "the machine of v{host} goes down with what its disk has not synced")
+            }
+            Self::Restart { host } => write!(f, "v{host} is started if it is down"),
+            Self::Pause { host, lasts } => write!(f, "v{host} is stopped for {lasts:?}"),
+            Self::Cut { side, breaks_after } => {
+                write!(f, "the network is cut: {side:?} are on one side")?;
+                breaks_after.map_or(Ok(()), |after| write!(f, ", connections are given up after {after:?}"))
+            }
+            Self::Heal => f.write_str("the network is whole again"),
+        }
+    }
+}
+
 /// What the protocol promises under the assumptions that a scenario keeps (see `docs/consensus.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Promises {

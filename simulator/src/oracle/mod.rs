@@ -133,6 +133,7 @@ impl Watch for Oracle<'_> {
                 self.down.insert(host);
                 self.opened.retain(|(of, _), _| *of != host);
             }
+            Observation::Happened { .. } => {}
             Observation::Logged { host, record } => self.logged(host, record),
             Observation::Sent { from, to, frame } => self.sent(from, to, frame),
             Observation::Opened { host, height } => {
@@ -166,7 +167,9 @@ impl Watch for Oracle<'_> {
                 }
             }
             Observation::Blamed { by, whom, is_fatal, reason } => {
-                if is_fatal && self.is_honest(by) && self.is_honest(whom) {
+                // Nodes that disagree find each other's blocks wrong.
+                let counts = is_fatal && self.scenario.promises.agreement;
+                if counts && self.is_honest(by) && self.is_honest(whom) {
                     self.violate(Violation::Blamed { by, whom, reason: reason.to_owned() });
                 }
             }

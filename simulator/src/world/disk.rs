@@ -161,6 +161,12 @@ impl Disk {
         self.heights.last_key_value().map_or(0, |(height, _)| *height)
     }
 
+    /// Records that are written and not synced, whose process is gone: its successor finds them.
+    pub(super) fn outlasting(&self) -> Vec<&[u8]> {
+        let unsynced = self.log.iter().filter(|record| record.sequence > self.synced);
+        unsynced.map(|record| record.bytes.as_slice()).collect()
+    }
+
     /// The process is gone, and with `loses_unsynced` the machine.
     pub(super) fn crash(&mut self, loses_unsynced: bool) {
         self.waiting.clear();

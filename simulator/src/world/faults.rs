@@ -10,6 +10,8 @@ const SILENCE: Duration = Duration::from_secs(15);
 impl World<'_> {
     pub(super) fn fault(&mut self, number: usize) {
         let Some((_, fault)) = self.scenario.faults.get(number).cloned() else { return };
+        let text = fault.to_string();
+        self.observe(Observation::Happened { text: &text });
         match fault {
             Fault::Crash { host, loses_unsynced } => self.crash(host, loses_unsynced),
             Fault::Restart { host } => {
@@ -35,6 +37,13 @@ impl World<'_> {
             return;
         }
         self.hosts[number].process = None;
+        if !loses_unsynced {
+            let records: Vec<Vec<u8>> =
+                self.hosts[number].disk.outlasting().into_iter().map(<[u8]>::to_vec).collect();
+            for record in &records {
+                self.observe(Observation::Logged { host: number, record });
+            }
+        }
         self.hosts[number].disk.crash(loses_unsynced);
         self.links.close_all(number);
         // The system of a machine that is still there says that its process is gone.
