@@ -62,10 +62,12 @@ impl Family {
             Self::Chaotic => draw.chaotic(&mut scenario),
         }
         scenario.faults.sort_by_key(|(at, _)| *at);
-        let last = scenario.faults.iter().map(|(at, _)| *at).chain(scenario.load.iter().map(|(at, _)| *at)).max();
+        let last =
+            scenario.faults.iter().map(|(at, _)| *at).chain(scenario.load.iter().map(|(at, _)| *at)).max();
         // A faulty leader can waste a height for each transaction, and each of them more than one turn.
         let heights = scenario.load.len() as u32 + 2 * u32::from(faulty) + 4;
-        scenario.end = last.unwrap_or_default() + scenario.longest_height() * heights + Duration::from_secs(30);
+        scenario.end =
+            last.unwrap_or_default() + scenario.longest_height() * heights + Duration::from_secs(30);
         scenario
     }
 }

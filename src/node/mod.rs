@@ -172,7 +172,6 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         peer: Peer::from_bytes(&peer_id.to_bytes()).expect("an Ed25519 peer id has 38 bytes"),
         node_key,
         validator_key: validator_key.clone(),
-        restarted: opened.used,
         version: version.to_owned(),
         meeting: config.meeting.logic(),
         pool: Default::default(),

@@ -14,8 +14,6 @@ pub struct Config {
     pub fast: bool,
     /// This validator's key; `None` makes a machine that follows and never signs.
     pub key: Option<SecretKey>,
-    /// Whether this process has run before: the first height that it opens is then a *late* one (see P3).
-    pub restarted: bool,
 }
 
 impl Config {

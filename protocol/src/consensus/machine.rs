@@ -22,6 +22,7 @@ use conclave_ledger::{
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 /// Heights beyond the next one whose messages are kept: a node that is slow for a moment catches up by itself.
@@ -36,11 +37,19 @@ pub const BLOCKS_AHEAD: usize = 8;
 /// Decided heights whose signatures are kept, for late votes, certificates to send, and evidence.
 pub const RETIRED_HEIGHTS: usize = 64;
 
+/// A connected validator.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    key: PublicKey,
+    /// Since when, without interruption.
+    since: Time,
+}
+
 /// The machine.
 pub struct Consensus {
     config: Arc<Config>,
     signed: Vec<SignedRecord>,
-    peers: BTreeMap<Peer, PublicKey>,
+    peers: BTreeMap<Peer, Member>,
     shown: BTreeMap<PublicKey, Height>,
     current: Option<Instance>,
     retired: VecDeque<Instance>,
@@ -48,9 +57,8 @@ pub struct Consensus {
     certificateless: BTreeMap<Height, (Value, Arc<ValidatorSet>)>,
     ahead: BTreeMap<Height, Vec<(Peer, Message)>>,
     pending: bool,
-    /// Heights up to this one are late: opened after a restart or gone back to by R1.
+    /// Heights up to this one are late: signed in before a restart, or gone back to by R1.
     late_until: Option<Height>,
-    has_opened: bool,
     certificates_due: VecDeque<(Time, Height)>,
     announce_at: Option<Time>,
     outputs: VecDeque<Output<Self>>,
@@ -61,6 +69,7 @@ impl Consensus {
     pub fn new(config: Config, signed: Vec<SignedRecord>) -> Self {
         Self {
             config: Arc::new(config),
+            late_until: signed.iter().map(|record| record.height).max(),
             signed,
             peers: BTreeMap::new(),
             shown: BTreeMap::new(),
@@ -69,8 +78,6 @@ impl Consensus {
             certificateless: BTreeMap::new(),
             ahead: BTreeMap::new(),
             pending: false,
-            late_until: None,
-            has_opened: false,
             certificates_due: VecDeque::new(),
             announce_at: None,
             outputs: VecDeque::new(),
@@ -96,18 +103,39 @@ impl Consensus {
         let oldest = height.saturating_sub(RETIRED_HEIGHTS as Height);
         self.signed.retain(|record| record.height >= oldest);
         self.certificateless = self.certificateless.split_off(&oldest);
-        let restarted = self.config.restarted && !self.has_opened;
-        let late = restarted || self.late_until.is_some_and(|until| height <= until);
+        let late = self.late_until.is_some_and(|until| height <= until);
         self.current =
             Some(Instance::new(self.config.clone(), height, validators, leader, late, &self.signed));
+        self.note_timeliness();
         for (peer, message) in self.ahead.remove(&height).unwrap_or_default() {
             self.receive(peer, message, now);
         }
         self.progress(now);
     }
 
+    /// From when on a height that is opened here is known to be opened in time: `Δ` after all but `f` validators were
+    /// connected. An honest one that had opened it before would have made this node open it meanwhile.
+    fn note_timeliness(&mut self) {
+        let Some(current) = &mut self.current else { return };
+        let set = current.set();
+        let others = (set.len() - set.faulty().min(set.len())).saturating_sub(1);
+        let own = self.config.key.as_ref().map(|key| key.public());
+        let mut since: BTreeMap<PublicKey, Time> = BTreeMap::new();
+        for member in self.peers.values() {
+            let counts = set.index_of(&member.key).is_some_and(|index| set.signer(index).is_some());
+            if counts && Some(member.key) != own {
+                let known = since.entry(member.key).or_insert(member.since);
+                *known = member.since.min(*known);
+            }
+        }
+        let mut since: Vec<Time> = since.into_values().collect();
+        since.sort_unstable();
+        let last = others.checked_sub(1).map_or(Some(Time(0)), |last| since.get(last).copied());
+        let delay = if others == 0 { Duration::ZERO } else { self.config.delta };
+        current.set_timely_from(last.map(|last| last + delay));
+    }
+
     fn retire(&mut self, mut instance: Instance, next: Height) {
-        self.has_opened |= instance.is_open();
         if instance.height() < next {
             instance.retire();
             self.retired.push_back(instance);
@@ -182,8 +210,9 @@ impl Consensus {
     fn peers_that_named(&self, block: &conclave_ledger::hash::BlockHash) -> Vec<Peer> {
         let Some(instance) = &self.current else { return Vec::new() };
         let namers = instance.namers(block);
-        let named =
-            |key: &PublicKey| instance.set().index_of(key).is_some_and(|index| namers.contains(&index));
+        let named = |member: &Member| {
+            instance.set().index_of(&member.key).is_some_and(|index| namers.contains(&index))
+        };
         let (mut first, others): (Vec<Peer>, Vec<Peer>) =
             self.peers.keys().partition(|peer| self.peers.get(peer).is_some_and(named));
         first.extend(others);
@@ -193,7 +222,7 @@ impl Consensus {
     // --- Messages --------------------------------------------------------------------------------------------
 
     fn receive(&mut self, peer: Peer, message: Message, now: Time) {
-        let Some(key) = self.peers.get(&peer).copied() else {
+        let Some(key) = self.peers.get(&peer).map(|member| member.key) else {
             return self
                 .penalize(peer, Penalty::serious("a consensus message from a peer that is no validator"));
         };
@@ -208,8 +237,8 @@ impl Consensus {
             let Some(index) = current.set().index_of(&key) else {
                 return self.penalize(peer, Penalty::slight("a message of a height that it does not decide"));
             };
-            // Usually the certificate is on its way; where it is not, sync has the proof.
-            if matches!(message, Message::Decided { .. }) && current.decision().is_none() {
+            // Usually the certificate, or the block that it is on, is on its way; where it is not, sync has both.
+            if matches!(message, Message::Decided { .. }) && !current.is_announced() {
                 return self.emit(Event::Behind { peer, height: height + 1 });
             }
             if let Err(penalty) = current.receive(index, message, now) {
@@ -293,8 +322,9 @@ impl Consensus {
 
     /// After a reconnect: what was decided last, then everything said in the open height, in order.
     fn joined(&mut self, peer: Peer, key: PublicKey, now: Time) {
-        self.peers.insert(peer, key);
+        self.peers.insert(peer, Member { key, since: now });
         self.shown.entry(key).or_default();
+        self.note_timeliness();
         if let Some(tip) = self.height().map(|height| height.saturating_sub(1)).filter(|tip| *tip > 0) {
             self.send(peer, Message::Decided { height: tip });
         }
@@ -330,7 +360,7 @@ impl Consensus {
             let behind: Vec<Peer> = self
                 .peers
                 .iter()
-                .filter(|(_, key)| self.shown.get(key).is_none_or(|shown| *shown < height))
+                .filter(|(_, member)| self.shown.get(&member.key).is_none_or(|shown| *shown < height))
                 .map(|(peer, _)| *peer)
                 .collect();
             let instances = self.retired.iter_mut().chain(self.current.as_mut());
@@ -375,6 +405,7 @@ impl Machine for Consensus {
             Input::Connected(_) => {}
             Input::Disconnected(peer) => {
                 self.peers.remove(&peer);
+                self.note_timeliness();
             }
             Input::Received(peer, message) => self.receive(peer, message, now),
             Input::Command(command) => self.command(command, now),

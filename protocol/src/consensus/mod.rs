@@ -36,8 +36,10 @@
 //! - The certificate of C2 is sent a quarter of `Δ` after the decision, and only to peers that have not shown by a
 //!   `Decided` or a message of a later height that they have decided; that wait is part of `Δ`.
 //! - In plain mode (`fast = false`) every chain signature is an endorsement: there are no votes.
-//! - A node that restarts does not know how far the others' windows are: its first height is *late* and closes by
-//!   certificate, by commits, or by P3, never by its own clock.
+//! - A node that was away when the others opened a height does not know how far their windows are. A height is
+//!   therefore *late* if it is opened less than `Δ` after the node was connected to all but `f` validators, or if the
+//!   log holds a signature for it from before a restart. Late heights close by certificate, by commits, or by P3, never
+//!   by the node's own clock.
 //!
 //! # What the machine needs
 //!

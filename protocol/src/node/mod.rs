@@ -74,8 +74,6 @@ pub struct Config {
     pub node_key: SecretKey,
     /// The validator key, on validators.
     pub validator_key: Option<SecretKey>,
-    /// Whether the home has been in use before.
-    pub restarted: bool,
     /// What peers are told of the program.
     pub version: String,
     /// How it meets strangers.
@@ -172,7 +170,6 @@ impl Node {
                 delta,
                 fast: genesis.fast,
                 key: Some(key),
-                restarted: config.restarted,
             };
             Consensus::new(consensus_config, signed.collect())
         });

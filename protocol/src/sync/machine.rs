@@ -38,8 +38,10 @@ pub struct Config {
     pub patience: Duration,
     /// Time for one range (default 5 s).
     pub range_timeout: Duration,
-    /// Time for one single block (default `Δ/4`), after which another peer is asked.
-    pub block_timeout: Duration,
+    /// How long one single block is waited for before more peers are asked for it (default `Δ/32`). Each time twice as
+    /// many are asked as the last time, and who was asked before may still answer: so a block that an honest peer has
+    /// is here within a part of `Δ`, however many others keep silent.
+    pub block_patience: Duration,
     /// Least time between two announcements to followers (default 50 ms).
     pub announce_interval: Duration,
     /// Time between two questions for all peers' heights (default 30 s).
@@ -54,7 +56,7 @@ impl Config {
         Self {
             patience: if follows { Duration::ZERO } else { Duration::from_millis(150) },
             range_timeout: Duration::from_secs(5),
-            block_timeout: delta / 4,
+            block_patience: delta / 32,
             announce_interval: Duration::from_millis(50),
             status_interval: Duration::from_secs(30),
             range: 64,
@@ -178,9 +180,19 @@ struct Range {
 
 struct Fetch {
     height: Height,
+    /// Who is not asked yet.
     candidates: VecDeque<Peer>,
-    asked: Option<(u64, Peer)>,
+    /// Requests that are not answered, and of whom.
+    asked: Vec<(u64, Peer)>,
+    /// How many are asked the next time that patience ends.
+    next: usize,
     deadline: Time,
+}
+
+impl Fetch {
+    fn was_asked(&self, peer: Peer, number: u64) -> bool {
+        self.asked.contains(&(number, peer))
+    }
 }
 
 /// The machine.
@@ -376,19 +388,21 @@ impl Sync {
     fn fetch_block(&mut self, height: Height, hash: BlockHash, peers: Vec<Peer>, now: Time) {
         if let Some(fetch) = self.fetches.get_mut(&hash) {
             for peer in peers {
-                if fetch.candidates.len() < MAX_CANDIDATES && !fetch.candidates.contains(&peer) {
+                let is_known =
+                    fetch.candidates.contains(&peer) || fetch.asked.iter().any(|(_, asked)| *asked == peer);
+                if fetch.candidates.len() + fetch.asked.len() < MAX_CANDIDATES && !is_known {
                     fetch.candidates.push_back(peer);
                 }
             }
         } else if self.fetches.len() < MAX_FETCHES {
             let candidates = peers.into_iter().take(MAX_CANDIDATES).collect();
-            let fetch = Fetch { height, candidates, asked: None, deadline: now };
+            let fetch = Fetch { height, candidates, asked: Vec::new(), next: 1, deadline: now };
             self.fetches.insert(hash, fetch);
         }
         self.ask_blocks(now);
     }
 
-    /// Asks the next candidate for each block whose last one did not answer in time.
+    /// Asks the next candidates for each block that has not come in time.
     fn ask_blocks(&mut self, now: Time) {
         let due: Vec<BlockHash> =
             self.fetches.iter().filter(|(_, fetch)| fetch.deadline <= now).map(|(hash, _)| *hash).collect();
@@ -396,19 +410,23 @@ impl Sync {
             let Some(mut fetch) = self.fetches.remove(&hash) else { continue };
             let connected = |peer: &Peer| self.peers.contains_key(peer);
             fetch.candidates.retain(connected);
-            let Some(peer) = fetch.candidates.pop_front() else { continue };
-            let number = self.request(peer, Request::Block { height: fetch.height, hash });
-            fetch.asked = Some((number, peer));
-            fetch.deadline = now + self.config.block_timeout.max(Duration::from_millis(1));
-            self.fetches.insert(hash, fetch);
+            for peer in fetch.candidates.drain(..fetch.next.min(fetch.candidates.len())).collect::<Vec<_>>() {
+                let number = self.request(peer, Request::Block { height: fetch.height, hash });
+                fetch.asked.push((number, peer));
+            }
+            fetch.next = (fetch.next * 2).min(MAX_CANDIDATES);
+            fetch.deadline = match fetch.candidates.is_empty() {
+                true => Time(u64::MAX),
+                false => now + self.config.block_patience.max(Duration::from_millis(1)),
+            };
+            if !fetch.asked.is_empty() {
+                self.fetches.insert(hash, fetch);
+            }
         }
     }
 
     fn received_block(&mut self, peer: Peer, number: u64, block: Option<Arc<Block>>, now: Time) {
-        let asked = |fetch: &Fetch| fetch.asked == Some((number, peer));
-        let Some(hash) = self.fetches.iter().find(|(_, fetch)| asked(fetch)).map(|(hash, _)| *hash) else {
-            return;
-        };
+        let Some(hash) = self.fetched_by(peer, number) else { return };
         match block {
             Some(block) if block.hash() == hash => {
                 self.fetches.remove(&hash);
@@ -417,14 +435,21 @@ impl Sync {
             Some(_) => {
                 self.outputs
                     .push_back(Output::Penalize(peer, Penalty::fatal("another block than was asked for")));
-                self.next_candidate(&hash, now);
+                self.next_candidate(&hash, peer, now);
             }
-            None => self.next_candidate(&hash, now),
+            None => self.next_candidate(&hash, peer, now),
         }
     }
 
-    fn next_candidate(&mut self, hash: &BlockHash, now: Time) {
+    /// The block that a peer was asked for with this number.
+    fn fetched_by(&self, peer: Peer, number: u64) -> Option<BlockHash> {
+        self.fetches.iter().find(|(_, fetch)| fetch.was_asked(peer, number)).map(|(hash, _)| *hash)
+    }
+
+    /// A peer does not bring the block: another one is asked at once.
+    fn next_candidate(&mut self, hash: &BlockHash, failed: Peer, now: Time) {
         if let Some(fetch) = self.fetches.get_mut(hash) {
+            fetch.asked.retain(|(_, asked)| *asked != failed);
             fetch.deadline = now;
         }
         self.ask_blocks(now);
@@ -513,9 +538,9 @@ impl Sync {
         if self.ranges.len() < before {
             self.missed(peer, "a request for heights that failed");
         }
-        let asked = |fetch: &Fetch| fetch.asked == Some((number, peer));
-        let hash = self.fetches.iter().find(|(_, fetch)| asked(fetch)).map(|(hash, _)| *hash);
-        hash.iter().for_each(|hash| self.next_candidate(hash, now));
+        if let Some(hash) = self.fetched_by(peer, number) {
+            self.next_candidate(&hash, peer, now);
+        }
     }
 
     fn command(&mut self, command: Command, now: Time) {
@@ -557,9 +582,11 @@ impl Machine for Sync {
                 self.peers.remove(&peer);
                 self.forget_ranges(peer);
                 self.lookups.retain(|_, asker| *asker != peer);
-                let asked = |fetch: &&mut Fetch| fetch.asked.is_some_and(|(_, asked)| asked == peer);
-                self.fetches.values_mut().filter(asked).for_each(|fetch| fetch.deadline = now);
-                self.ask_blocks(now);
+                let asked = |fetch: &Fetch| fetch.asked.iter().any(|(_, asked)| *asked == peer);
+                let of_it = self.fetches.iter().filter(|(_, fetch)| asked(fetch)).map(|(hash, _)| *hash);
+                for hash in of_it.collect::<Vec<_>>() {
+                    self.next_candidate(&hash, peer, now);
+                }
             }
             Input::Received(peer, Message::Request { number, request }) => {
                 self.receive_request(peer, number, request);
@@ -594,7 +621,8 @@ impl Machine for Sync {
     fn poll_timeout(&self) -> Option<Time> {
         let ranges =
             self.ranges.values().filter_map(|range| range.pending.map(|(_, deadline)| deadline)).min();
-        let fetches = self.fetches.values().map(|fetch| fetch.deadline).min();
+        let fetches =
+            self.fetches.values().map(|fetch| fetch.deadline).filter(|due| *due < Time(u64::MAX)).min();
         let patience = self.fetch_from().filter(|_| !self.catching_up);
         let status = (!self.peers.is_empty()).then_some(self.status_at);
         [ranges, fetches, patience, self.announce_at, status].into_iter().flatten().min()

@@ -88,8 +88,7 @@ impl Oracle<'_> {
         let Some((is_certificate, shown)) = reading::proof(bytes, height, value) else {
             return self.violate(Violation::Unreadable { host, height });
         };
-        let needed =
-            if is_certificate { self.quorum() } else { usize::from(self.scenario.faulty) + 1 };
+        let needed = if is_certificate { self.quorum() } else { usize::from(self.scenario.faulty) + 1 };
         let valid = shown.iter().filter(|one| self.verifier.holds(one)).count();
         if valid < needed {
             self.violate(Violation::Unproved { host, height, valid, needed });

@@ -62,7 +62,8 @@ impl Oracle<'_> {
             return;
         }
         let certificates = values.values().filter(|voters| voters.len() >= quorum).count();
-        let is_second = values.iter().any(|(value, voters)| *value != vote.value && voters.contains(&vote.signer));
+        let is_second =
+            values.iter().any(|(value, voters)| *value != vote.value && voters.contains(&vote.signer));
         if certificates > 1 {
             self.violate(Violation::TwoCertificates { height: vote.height });
         }

@@ -201,7 +201,9 @@ impl<'w> World<'w> {
         let (a, b) = (self.hosts[host].validator, self.hosts[other].validator);
         let twins = self.scenario.twins;
         let knows = |twin: usize, of: usize, other: usize| {
-            let drawn = Sha256::digest([self.scenario.seed.to_be_bytes(), [of as u8, other as u8, 0, 0, 0, 0, 0, 0]].concat());
+            let drawn = Sha256::digest(
+                [self.scenario.seed.to_be_bytes(), [of as u8, other as u8, 0, 0, 0, 0, 0, 0]].concat(),
+            );
             of >= twins || (drawn[0] % 2 == 0) == (twin < self.scenario.validators)
         };
         a != b && knows(host, a, other) && knows(other, b, host)
@@ -254,7 +256,8 @@ impl<'w> World<'w> {
     fn happen_at_host(&mut self, event: Event) {
         match event {
             Event::Deadline { host, boot } => {
-                if self.is_running(host, boot) && self.hosts[host].deadline.is_some_and(|due| due <= self.now) {
+                if self.is_running(host, boot) && self.hosts[host].deadline.is_some_and(|due| due <= self.now)
+                {
                     self.hosts[host].deadline = None;
                     let effects = self.hosts[host].handle_timeout(self.now, &mut self.coalition);
                     self.carry_out(host, effects);
@@ -330,7 +333,8 @@ impl<'w> World<'w> {
         let heights = || honest().map(Host::height);
         self.now > last_fault
             && self.clients.are_served()
-            && honest().all(|host| host.process.as_ref().is_some_and(|process| process.node.pool().is_empty()))
+            && honest()
+                .all(|host| host.process.as_ref().is_some_and(|process| process.node.pool().is_empty()))
             && heights().min() == heights().max()
     }
 

@@ -90,8 +90,10 @@ pub(super) struct Instance {
     config: Arc<Config>,
     /// When it was opened here.
     start: Option<Time>,
-    /// Opened after a restart: its windows are not those of the others, so it closes by P3 only.
+    /// Its windows may not be those of the others, so it closes by a certificate, by commits, or by P3.
     late: bool,
+    /// If it is opened before that, it may have been opened long ago elsewhere: then it is late.
+    timely_from: Option<Time>,
     halted: bool,
     step: Step,
 
@@ -140,6 +142,7 @@ impl Instance {
             config,
             start: None,
             late,
+            timely_from: None,
             halted: false,
             step: Step::Vote,
             votes: BTreeMap::new(),
@@ -208,8 +211,17 @@ impl Instance {
         self.decision.as_ref()
     }
 
+    /// Whether the node was told of the decision, which takes its block.
+    pub(super) fn is_announced(&self) -> bool {
+        self.announced
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.start.is_some()
+    }
+
+    pub(super) fn set_timely_from(&mut self, from: Option<Time>) {
+        self.timely_from = from;
     }
 
     pub(super) fn is_late(&self) -> bool {
@@ -310,6 +322,7 @@ impl Instance {
     fn open(&mut self, now: Time) {
         if self.start.is_none() && self.decision.is_none() {
             self.start = Some(now);
+            self.late |= self.timely_from.is_none_or(|from| now < from);
             self.emit(Event::Opened { height: self.height() });
             if !self.config.fast {
                 self.step = if self.late { Step::Closing } else { Step::End };
