@@ -1,5 +1,6 @@
 //! What a validator's consensus machine is told once.
 
+use crate::rules::Rules;
 use conclave_ledger::{hash::NetworkId, keys::SecretKey};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub struct Config {
     pub key: Option<SecretKey>,
     /// Whether this process has run before: the first height that it opens is then a *late* one (see P3).
     pub restarted: bool,
+    /// The rules that it keeps: all of them.
+    pub rules: Rules,
 }
 
 impl Config {

@@ -14,6 +14,7 @@ use super::{Instance, Step};
 use crate::{
     consensus::{event::Event, message::Message},
     penalty::Penalty,
+    rules::Rule,
     time::Time,
 };
 use conclave_ledger::{
@@ -24,7 +25,9 @@ use conclave_ledger::{
 impl Instance {
     /// P1: who is undecided at the start of the last window says so to all, after everything it sent before.
     pub(super) fn start_last_window(&mut self) {
-        if let Some(me) = self.me {
+        if let Some(me) = self.me
+            && self.keeps(Rule::P1)
+        {
             self.closings.insert(me);
             self.send_to_all(Message::Closing { height: self.height() });
         }
@@ -39,7 +42,8 @@ impl Instance {
             }
             return self.late_close(now);
         }
-        if self.config.fast && self.accepted_certificate().is_none() && self.set.closes_by_quorum() {
+        let needs_quorum = self.set.closes_by_quorum() && self.keeps(Rule::P2);
+        if self.config.fast && self.accepted_certificate().is_none() && needs_quorum {
             let (closing, quorum) = (self.closings.len(), self.set.quorum());
             if closing < quorum {
                 self.halted = true;
@@ -54,7 +58,8 @@ impl Instance {
             return self.decide(value, Some(proof), now);
         }
         let value = self.value_at_the_end(|instance, block| {
-            instance.supports.get(block).is_some_and(|support| support.accepted)
+            let is_accepted = instance.supports.get(block).is_some_and(|support| support.accepted);
+            is_accepted || (!instance.keeps(Rule::S1) && instance.has_support(block))
         });
         self.commit(value, now);
     }
@@ -73,6 +78,11 @@ impl Instance {
             }
             _ => Value::Skip,
         }
+    }
+
+    /// Whether the votes that this node has seen are support.
+    fn has_support(&self, block: &conclave_ledger::hash::BlockHash) -> bool {
+        self.count_votes(&Value::Block(*block)) >= self.set.support()
     }
 
     /// Decides without a certificate and signs `Commit`, of which f+1 are the proof.
@@ -137,11 +147,7 @@ impl Instance {
     fn settle(&mut self, now: Time) {
         let said = self.commits.values().chain(self.settles.values()).map(|(value, _)| *value);
         let known = said.into_iter().find(|value| self.may_settle_on(value));
-        let value = known.unwrap_or_else(|| {
-            self.value_at_the_end(|instance, block| {
-                instance.count_votes(&Value::Block(*block)) >= instance.set.support()
-            })
-        });
+        let value = known.unwrap_or_else(|| self.value_at_the_end(Self::has_support));
         let has_signed = self.me.is_none_or(|me| self.settles.contains_key(&me));
         if !has_signed && let Some((me, signature)) = self.sign(Kind::Settle, value) {
             self.settles.insert(me, (value, signature));

@@ -21,7 +21,7 @@ use super::{
     message::Message,
     record::SignedRecord,
 };
-use crate::{penalty::Penalty, time::Time};
+use crate::{penalty::Penalty, rules::Rule, time::Time};
 use conclave_ledger::{
     block::Block,
     hash::BlockHash,
@@ -229,6 +229,10 @@ impl Instance {
     }
 
     // --- The clock -------------------------------------------------------------------------------------------
+
+    fn keeps(&self, rule: Rule) -> bool {
+        self.config.rules.keep(rule)
+    }
 
     fn f(&self) -> u32 {
         self.set.faulty() as u32
