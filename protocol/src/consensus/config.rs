@@ -5,7 +5,7 @@ use conclave_ledger::{hash::NetworkId, keys::SecretKey};
 use std::time::Duration;
 
 /// Configuration of the machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The network, from the genesis file; part of every signed payload.
     pub network: NetworkId,

@@ -38,6 +38,7 @@ pub const BLOCKS_AHEAD: usize = 8;
 pub const RETIRED_HEIGHTS: usize = 64;
 
 /// The machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consensus {
     config: Arc<Config>,
     signed: Vec<SignedRecord>,

@@ -43,7 +43,7 @@ pub const MAX_EXTRACTED: usize = 2;
 pub const BLOCKS_PER_SENDER: usize = MAX_EXTRACTED;
 
 /// What an instance wants done, in order.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Send to every connected validator.
     ToAll(Message),
@@ -52,7 +52,7 @@ pub(super) enum Effect {
 }
 
 /// A certificate or a support on its way: its votes, and who vouches for having accepted it in time.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Relayed {
     votes: SignatureSet,
     relays: SignatureSet,
@@ -60,7 +60,7 @@ struct Relayed {
 }
 
 /// How a height was decided.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decision {
     pub(super) value: Value,
     pub(super) proof: Option<Proof>,
@@ -82,6 +82,7 @@ enum Step {
 }
 
 /// One height of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Instance {
     slot: Slot,
     set: Arc<ValidatorSet>,
