@@ -168,7 +168,8 @@ impl Draw {
         let at = self.moment(WARM, scenario.delta * 12);
         let loses_unsynced = self.below(2) == 0;
         scenario.faults.push((at, Fault::Crash { host, loses_unsynced }));
-        if self.below(4) > 0 {
+        // With f ≥ n/2 whoever was away has to believe those who were not, which is no matter of the protocol.
+        if 2 * usize::from(self.faulty) < self.validators && self.below(4) > 0 {
             let lasts = between(Duration::ZERO, scenario.delta * 20, &mut self.random);
             scenario.faults.push((at + lasts, Fault::Restart { host }));
         }

@@ -177,6 +177,7 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         pool: Default::default(),
         announcements,
         seed,
+        rules: Default::default(),
     };
     let start = Instant::now();
     let clock = driver::clock(start);

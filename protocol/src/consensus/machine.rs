@@ -11,6 +11,7 @@ use crate::{
     machine::{Input, Machine, Output},
     peer::Peer,
     penalty::Penalty,
+    rules::Rule,
     time::Time,
 };
 use conclave_ledger::{
@@ -38,7 +39,7 @@ pub const BLOCKS_AHEAD: usize = 8;
 pub const RETIRED_HEIGHTS: usize = 64;
 
 /// A connected validator.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Member {
     key: PublicKey,
     /// Since when, without interruption.
@@ -46,6 +47,7 @@ struct Member {
 }
 
 /// The machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consensus {
     config: Arc<Config>,
     signed: Vec<SignedRecord>,
@@ -187,7 +189,9 @@ impl Consensus {
             Effect::Event(Event::Decide { height, value, block, proof }) => {
                 self.announce_at = Some(now + self.config.announce_delay());
                 if proof.as_ref().is_some_and(Proof::is_certificate) {
-                    self.certificates_due.push_back((now + self.config.certificate_delay(), height));
+                    if self.config.rules.keep(Rule::C2) {
+                        self.certificates_due.push_back((now + self.config.certificate_delay(), height));
+                    }
                 } else if let Some(instance) = &self.current {
                     self.certificateless.insert(height, (value, instance.set().clone()));
                 }
@@ -253,6 +257,7 @@ impl Consensus {
         if let Message::Certificate { height, value, votes, .. } = &message
             && let Some((decided, set)) = self.certificateless.get(height)
             && decided != value
+            && self.config.rules.keep(Rule::R1)
         {
             let (height, value, proof) = (*height, *value, Proof::Certificate(votes.clone()));
             return match proof.verify(self.config.network, height, &value, set) {
@@ -422,6 +427,12 @@ impl Machine for Consensus {
     }
 
     fn poll_output(&mut self) -> Option<Output<Self>> {
+        let is_message = |output: &Output<Self>| matches!(output, Output::Send(..));
+        if !self.config.rules.keep(Rule::WriteAhead)
+            && let Some(first) = self.outputs.iter().position(is_message)
+        {
+            return self.outputs.remove(first);
+        }
         self.outputs.pop_front()
     }
 

@@ -1,7 +1,7 @@
 //! What the handshake machine is told once.
 
 use super::message::Role;
-use crate::peer::Peer;
+use crate::{peer::Peer, rules::Rules};
 use conclave_ledger::{hash::NetworkId, keys::SecretKey};
 use std::time::Duration;
 
@@ -34,4 +34,6 @@ pub struct Config {
     pub goodbye_timeout: Duration,
     /// Seed of challenges and jitter; never twice the same.
     pub seed: [u8; 32],
+    /// The rules that it keeps: all of them.
+    pub rules: Rules,
 }

@@ -11,6 +11,7 @@ use crate::{
     peer::Peer,
     peer_record::PeerRecord,
     penalty::Penalty,
+    rules::Rule,
     time::Time,
 };
 use conclave_ledger::{bytes::Bytes, hash::Hash, keys::Signature, signed::Height};
@@ -152,10 +153,16 @@ impl Handshake {
     }
 
     fn my_proof(&self, peer: Peer, theirs: &Hello) -> Signature {
-        let (network, role) = (self.config.network, self.config.role);
-        let binding =
-            Binding { network, challenge: theirs.challenge, prover: self.config.peer, verifier: peer, role };
+        let binding = self.binding(theirs.challenge, self.config.peer, peer, self.config.role);
         binding.sign(&self.config.key)
+    }
+
+    fn binding(&self, challenge: Hash, prover: Peer, verifier: Peer, role: Role) -> Binding {
+        let network = self.config.network;
+        if !self.config.rules.keep(Rule::HandshakeBinding) {
+            return Binding { network, challenge, prover: Peer::NOBODY, verifier: Peer::NOBODY, role };
+        }
+        Binding { network, challenge, prover, verifier, role }
     }
 
     // --- Connections -----------------------------------------------------------------------------------------
@@ -360,12 +367,11 @@ impl Handshake {
 
     fn check_proof(&self, peer: Peer, hello: &Hello, signature: &Signature) -> Result<(), RefusalReason> {
         let challenge = self.peers.get(&peer).map_or(Hash::ZERO, |state| state.challenge);
-        let (network, role) = (self.config.network, hello.role);
-        let binding = Binding { network, challenge, prover: peer, verifier: self.config.peer, role };
+        let binding = self.binding(challenge, peer, self.config.peer, hello.role);
         if !binding.verify(signature) {
             return Err(RefusalReason::FalseClaim);
         }
-        self.check_free(peer, role)
+        self.check_free(peer, hello.role)
     }
 
     fn receive_request(&mut self, peer: Peer, number: u64, request: Request, now: Time) {

@@ -43,6 +43,7 @@ use crate::{
     machine::{Input as MachineInput, Machine},
     peer::Peer,
     penalty::Scores,
+    rules::Rules,
     sync::{self, Sync},
     time::Time,
 };
@@ -84,6 +85,8 @@ pub struct Config {
     pub announcements: announcing::Config,
     /// Seed of jitter and challenges; never twice the same.
     pub seed: [u8; 32],
+    /// The rules that its machines keep: all of them.
+    pub rules: Rules,
 }
 
 /// A chain as storage holds it, and what the log holds beyond it.
@@ -170,6 +173,7 @@ impl Node {
                 delta,
                 fast: genesis.fast,
                 key: Some(key),
+                rules: config.rules,
             };
             Consensus::new(consensus_config, signed.collect())
         });

@@ -32,6 +32,7 @@ pub(super) fn handshake_config(config: &Config, chain: &Chain) -> handshake::Con
         simultaneous_window: Duration::from_secs(2),
         goodbye_timeout: Duration::from_millis(500),
         seed: config.seed,
+        rules: config.rules,
     }
 }
 

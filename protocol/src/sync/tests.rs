@@ -321,8 +321,9 @@ fn one_block_is_pulled_from_one_after_the_other() {
     assert_eq!(wanted.blamed, [(peer(2), Severity::Fatal)]);
     assert_eq!(wanted.blocks()[0].0, peer(3));
     let due = machine.poll_timeout().unwrap();
-    assert_eq!(due, at(102), "a quarter of Δ");
-    let next = timeout(&mut machine, 102).blocks();
+    assert_eq!(due, at(2) + Config::for_delta(Duration::from_millis(400), false).block_patience);
+    let asked_at = due.0.div_ceil(1000);
+    let next = timeout(&mut machine, asked_at).blocks();
     assert_eq!(next[0].0, peer(4));
     let failed = Command::RequestFailed { peer: peer(4), number: next[0].1 };
     let next = command(&mut machine, failed, 103).blocks();

@@ -6,6 +6,7 @@ use conclave_ledger::{genesis::Genesis, hash::TransactionId, keys::SecretKey, si
 use conclave_protocol::{
     node::{Barrier, Clock, Config, Effect, Input, Node, Protocol, RestoreError, meeting},
     peer::Peer,
+    rules::Rules,
     time::Time,
 };
 use rand_chacha::ChaCha20Rng;
@@ -114,7 +115,12 @@ impl Host {
     }
 
     /// Starts a process on what the disk holds.
-    pub(super) fn start(&mut self, genesis: &Arc<Genesis>, now: Time) -> Result<(), StartError> {
+    pub(super) fn start(
+        &mut self,
+        genesis: &Arc<Genesis>,
+        rules: Rules,
+        now: Time,
+    ) -> Result<(), StartError> {
         let restored = self.disk.restore(genesis).map_err(|error| StartError::Damaged(error.to_string()))?;
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
@@ -126,6 +132,7 @@ impl Host {
             meeting: meeting::Config { admission_bits: ADMISSION_BITS, ..meeting::Config::default() },
             pool: Default::default(),
             announcements: Default::default(),
+            rules,
             seed,
         };
         self.boot += 1;

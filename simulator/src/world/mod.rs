@@ -175,7 +175,7 @@ impl<'w> World<'w> {
     /// Starts a host's process and tells it of the others.
     fn start(&mut self, number: usize) {
         let host = &mut self.hosts[number];
-        if let Err(error) = host.start(&self.genesis, self.now) {
+        if let Err(error) = host.start(&self.genesis, self.scenario.rules, self.now) {
             let reason = error.to_string();
             return self.observe(Observation::Failed { host: number, reason: &reason });
         }

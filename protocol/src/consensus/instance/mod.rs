@@ -21,7 +21,7 @@ use super::{
     message::Message,
     record::SignedRecord,
 };
-use crate::{penalty::Penalty, time::Time};
+use crate::{penalty::Penalty, rules::Rule, time::Time};
 use conclave_ledger::{
     block::Block,
     hash::BlockHash,
@@ -43,7 +43,7 @@ pub const MAX_EXTRACTED: usize = 2;
 pub const BLOCKS_PER_SENDER: usize = MAX_EXTRACTED;
 
 /// What an instance wants done, in order.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Send to every connected validator.
     ToAll(Message),
@@ -52,7 +52,7 @@ pub(super) enum Effect {
 }
 
 /// A certificate or a support on its way: its votes, and who vouches for having accepted it in time.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Relayed {
     votes: SignatureSet,
     relays: SignatureSet,
@@ -60,7 +60,7 @@ struct Relayed {
 }
 
 /// How a height was decided.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decision {
     pub(super) value: Value,
     pub(super) proof: Option<Proof>,
@@ -82,6 +82,7 @@ enum Step {
 }
 
 /// One height of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Instance {
     slot: Slot,
     set: Arc<ValidatorSet>,
@@ -220,8 +221,12 @@ impl Instance {
         self.start.is_some()
     }
 
+    /// From when on a height that is opened here is opened in time. When validators were lost or came back since this one
+    /// was opened, messages may have taken longer than `Δ`, and its windows say nothing any more.
     pub(super) fn set_timely_from(&mut self, from: Option<Time>) {
         self.timely_from = from;
+        let is_undecided = self.decision.is_none();
+        self.late |= is_undecided && self.start.is_some_and(|start| from.is_none_or(|from| start < from));
     }
 
     pub(super) fn is_late(&self) -> bool {
@@ -241,6 +246,10 @@ impl Instance {
     }
 
     // --- The clock -------------------------------------------------------------------------------------------
+
+    fn keeps(&self, rule: Rule) -> bool {
+        self.config.rules.keep(rule)
+    }
 
     fn f(&self) -> u32 {
         self.set.faulty() as u32

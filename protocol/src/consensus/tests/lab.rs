@@ -5,6 +5,7 @@ use crate::{
     machine::{Input, Machine, Output},
     peer::Peer,
     penalty::Penalty,
+    rules::Rules,
     time::Time,
 };
 use conclave_ledger::{
@@ -59,7 +60,7 @@ pub(super) fn signatures(height: Height, kind: Kind, value: Value, signers: &[us
 }
 
 pub(super) fn config(me: usize, fast: bool) -> Config {
-    Config { network: NETWORK, delta: DELTA, fast, key: Some(key(me)) }
+    Config { network: NETWORK, delta: DELTA, fast, key: Some(key(me)), rules: Rules::default() }
 }
 
 /// The machine of validator `me`; validator 0 leads height 1, at which it stands.
