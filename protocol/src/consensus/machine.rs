@@ -23,7 +23,6 @@ use conclave_ledger::{
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
 /// Heights beyond the next one whose messages are kept: a node that is slow for a moment catches up by itself.
@@ -54,6 +53,10 @@ pub struct Consensus {
     peers: BTreeMap<Peer, Member>,
     shown: BTreeMap<PublicKey, Height>,
     current: Option<Instance>,
+    /// Since when the current height is the next one.
+    begun: Time,
+    /// Whether the others came to the current height at most `Δ` before this node.
+    in_step: bool,
     retired: VecDeque<Instance>,
     /// Heights decided without a certificate, which a certificate outranks (R1).
     certificateless: BTreeMap<Height, (Value, Arc<ValidatorSet>)>,
@@ -76,6 +79,8 @@ impl Consensus {
             peers: BTreeMap::new(),
             shown: BTreeMap::new(),
             current: None,
+            begun: Time(0),
+            in_step: false,
             retired: VecDeque::new(),
             certificateless: BTreeMap::new(),
             ahead: BTreeMap::new(),
@@ -97,6 +102,8 @@ impl Consensus {
     }
 
     fn begin(&mut self, height: Height, validators: Arc<ValidatorSet>, leader: &PublicKey, now: Time) {
+        self.in_step = self.is_in_step(height);
+        self.begun = now;
         if let Some(before) = self.current.take() {
             self.retire(before, height);
         }
@@ -115,11 +122,29 @@ impl Consensus {
         self.progress(now);
     }
 
+    /// Whether the others come to this height at most `Δ` before this node: it has decided the one before by itself,
+    /// and was in touch with all but `f` validators `Δ` before it came to that. They would have made it decide.
+    fn is_in_step(&self, height: Height) -> bool {
+        self.current.as_ref().is_some_and(|before| {
+            let has_decided = before.height() + 1 == height && before.is_announced();
+            has_decided && self.in_touch_from(before.set()).is_some_and(|from| from <= self.begun)
+        })
+    }
+
     /// From when on a height that is opened here is known to be opened in time: `Δ` after all but `f` validators were
-    /// connected. An honest one that had opened it before would have made this node open it meanwhile.
+    /// connected, and, unless this node came to the height in step with them, `Δ` after it did. An honest one that had
+    /// opened it before would have made this node open it meanwhile.
     fn note_timeliness(&mut self) {
-        let Some(current) = &mut self.current else { return };
-        let set = current.set();
+        let Some(current) = &self.current else { return };
+        let in_touch = self.in_touch_from(current.set());
+        let caught_up = if self.in_step { Time(0) } else { self.begun + self.config.delta };
+        if let Some(current) = &mut self.current {
+            current.set_timely_from(in_touch, caught_up);
+        }
+    }
+
+    /// `Δ` after all but `f` validators were connected, this one counted; `None` if they are not.
+    fn in_touch_from(&self, set: &ValidatorSet) -> Option<Time> {
         let others = (set.len() - set.faulty().min(set.len())).saturating_sub(1);
         let own = self.config.key.as_ref().map(|key| key.public());
         let mut since: BTreeMap<PublicKey, Time> = BTreeMap::new();
@@ -132,9 +157,10 @@ impl Consensus {
         }
         let mut since: Vec<Time> = since.into_values().collect();
         since.sort_unstable();
-        let last = others.checked_sub(1).map_or(Some(Time(0)), |last| since.get(last).copied());
-        let delay = if others == 0 { Duration::ZERO } else { self.config.delta };
-        current.set_timely_from(last.map(|last| last + delay));
+        match others.checked_sub(1) {
+            None => Some(Time(0)),
+            Some(last) => since.get(last).map(|last| *last + self.config.delta),
+        }
     }
 
     fn retire(&mut self, mut instance: Instance, next: Height) {

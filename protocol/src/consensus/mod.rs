@@ -37,9 +37,10 @@
 //!   `Decided` or a message of a later height that they have decided; that wait is part of `Δ`.
 //! - In plain mode (`fast = false`) every chain signature is an endorsement: there are no votes.
 //! - A node that was away when the others opened a height does not know how far their windows are. A height is
-//!   therefore *late* if it is opened less than `Δ` after the node was connected to all but `f` validators, or if the
-//!   log holds a signature for it from before a restart. Late heights close by certificate, by commits, or by P3, never
-//!   by the node's own clock.
+//!   therefore *late* if it is opened less than `Δ` after the node was connected to all but `f` validators, or less than
+//!   `Δ` after it came to the height out of step with them (see `machine.rs`); if that many are not connected all the
+//!   time until it is decided; and if the log holds a signature for it from before a restart. Late heights close by
+//!   certificate, by commits, or by P3, never by the node's own clock.
 //!
 //! # What the machine needs
 //!

@@ -68,6 +68,8 @@ pub enum Command {
     },
     /// These are decided or dropped.
     Gone(Vec<TransactionId>),
+    /// These still wait, although a height is open: peers may have refused them at another height, and are told again.
+    Remind(Vec<TransactionId>),
 }
 
 /// What the machine tells the node.
@@ -176,6 +178,16 @@ impl Dissemination {
         let announce_at = Some(now + self.config.announce_delay);
         self.forget_wanted(&id);
         self.track(id, Tracked { transaction, size, holders: BTreeSet::from([peer]), announce_at });
+    }
+
+    /// Tells all peers again of transactions; those who were sent one before may ask for it once more.
+    fn remind(&mut self, ids: Vec<TransactionId>) {
+        let known: Vec<TransactionId> = ids.into_iter().filter(|id| self.tracked.contains_key(id)).collect();
+        for id in &known {
+            self.tracked.get_mut(id).into_iter().for_each(|tracked| tracked.holders.clear());
+        }
+        let have = self.peers.iter().map(|peer| (*peer, known.clone())).collect();
+        self.send_ids(have, Message::Have);
     }
 
     fn gone(&mut self, id: &TransactionId) {
@@ -333,6 +345,7 @@ impl Machine for Dissemination {
             Input::Command(Command::Admitted { id, transaction, size, peer }) => {
                 self.admitted(id, transaction, size, peer, now);
             }
+            Input::Command(Command::Remind(ids)) => self.remind(ids),
             Input::Command(Command::Gone(ids)) => ids.iter().for_each(|id| self.gone(id)),
         }
         self.pull(now);

@@ -19,7 +19,11 @@ use conclave_ledger::{
     signed::Kind,
     transaction::Transaction,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// What part of `Δ` a height may be open before peers are told again of the transactions that wait: in the good case it
+/// is decided by then.
+const REMIND_PART: u32 = 8;
 
 /// What need not be verified again: transactions of the pool, and proofs whose every signature is in one that is
 /// known.
@@ -74,6 +78,8 @@ impl Node {
             }
             Event::Opened { height } => {
                 self.opened_at = Some(clock.time);
+                let delta = Duration::from_millis(self.chain.genesis().delta_ms);
+                self.remind_at = Some(clock.time + delta / REMIND_PART);
                 let leader = self.chain.leader();
                 self.tell(Notice::Opened { height, leader });
             }
@@ -230,6 +236,7 @@ impl Node {
         self.executions.clear();
         self.logged.clear();
         self.opened_at = None;
+        self.remind_at = None;
         let tip = self.chain.tip().height;
         let validators = self.chain.validators().clone();
         let leader = self.chain.leader();

@@ -145,6 +145,8 @@ pub struct Node {
     /// Decided heights that could be undone (R1), back to the oldest without a certificate.
     undoable: BTreeMap<Height, Arc<Decided>>,
     opened_at: Option<Time>,
+    /// When peers are told again of what made the open height open here, unless it is decided by then.
+    remind_at: Option<Time>,
     last_resume: Option<Height>,
     /// Evidence whose height is not decided yet.
     evidence: Vec<Evidence>,
@@ -198,6 +200,7 @@ impl Node {
             logged: BTreeSet::new(),
             undoable: BTreeMap::new(),
             opened_at: None,
+            remind_at: None,
             last_resume: None,
             evidence: Vec::new(),
             failed: false,
@@ -266,6 +269,7 @@ impl Node {
         if let Some(consensus) = &mut self.consensus {
             consensus.handle_timeout(clock.time);
         }
+        self.remind(clock);
         self.settle(clock);
     }
 
@@ -279,6 +283,7 @@ impl Node {
             self.sync.poll_timeout(),
             self.announcements.poll_timeout(),
             consensus,
+            self.remind_at,
         ];
         others.into_iter().flatten().min()
     }

@@ -11,6 +11,9 @@ use crate::{
 use conclave_ledger::{codec, hash::TransactionId, pool::PoolError, transaction::Transaction};
 use std::sync::Arc;
 
+/// Most transactions of which peers are told again when a height is not decided at once.
+const MAX_REMINDED: usize = 64;
+
 impl Node {
     pub(super) fn drain_dissemination(&mut self, clock: Clock) -> bool {
         let (mut any, mut admitted) = (false, false);
@@ -74,6 +77,15 @@ impl Node {
         let verdicts = self.admit_local(transactions.into_iter().map(Arc::new).collect(), clock);
         self.effects.push_back(Effect::Submitted { ticket, verdicts });
         self.update_pending(clock);
+    }
+
+    /// A height is open and not decided at once: perhaps the others lack what opened it here. They may have refused it
+    /// because they were at another height then, and all honest nodes open within `Δ` only if they all have it.
+    pub(super) fn remind(&mut self, clock: Clock) {
+        if self.remind_at.take_if(|at| *at <= clock.time).is_some() {
+            let waiting = self.pool.iter().take(MAX_REMINDED).map(|(_, id, _)| id).collect();
+            self.dissemination.handle(Input::Command(dissemination::Command::Remind(waiting)), clock.time);
+        }
     }
 
     /// Tells consensus whether a valid transaction waits. Those that have become invalid are dropped from the

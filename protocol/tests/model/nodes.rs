@@ -109,7 +109,7 @@ impl Nodes {
     pub(crate) fn fresh(&mut self, me: u8) -> NodeId {
         let mut machine = Consensus::new(self.game.config(me), Vec::new());
         let (validators, leader) = (self.game.set(), key(LEADER).public());
-        let begin = Command::Begin { height: HEIGHT - 1, validators, leader };
+        let begin = Command::Begin { height: HEIGHT, validators, leader };
         machine.handle(Input::Command(begin), Time(0));
         for other in (0..self.game.validators).filter(|other| *other != me) {
             let joined = Command::Joined { peer: peer(other), key: key(other).public() };
@@ -129,7 +129,7 @@ impl Nodes {
 
     /// Whether the node has begun the height.
     pub(crate) fn has_begun(&self, node: NodeId) -> bool {
-        self.get(node).machine.height() != Some(HEIGHT - 1)
+        self.get(node).machine.height() != Some(HEIGHT) || self.get(node).machine.is_open()
     }
 
     /// When the node wants to be called.
@@ -221,7 +221,6 @@ impl Turn<'_> {
     }
 
     fn start(&mut self) {
-        self.begin(HEIGHT);
         // What was kept for this height may have decided it at once.
         if self.node.notes.decided.is_none() {
             self.command(Command::Pending(true));

@@ -152,10 +152,10 @@ impl<'w> World<'w> {
         while self.queue.next_at().is_some_and(|at| at <= self.scenario.end) {
             let Some((at, event)) = self.queue.pop() else { break };
             self.now = at.max(self.now);
-            if matches!(event, Event::Look) && self.is_over() {
+            self.happen(event);
+            if self.is_over() {
                 break;
             }
-            self.happen(event);
         }
         let height = self.honest().map(|host| self.hosts[host].height()).min().unwrap_or_default();
         let (ended, events, traffic) = (self.now, self.events, self.traffic);

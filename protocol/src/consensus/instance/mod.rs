@@ -93,8 +93,9 @@ pub(super) struct Instance {
     start: Option<Time>,
     /// Its windows may not be those of the others, so it closes by a certificate, by commits, or by P3.
     late: bool,
-    /// If it is opened before that, it may have been opened long ago elsewhere: then it is late.
-    timely_from: Option<Time>,
+    /// If it is opened before all but `f` validators have been in touch for long enough, or before this node has been at
+    /// this height for long enough, it may have been opened long ago elsewhere: then it is late.
+    timely_from: (Option<Time>, Time),
     halted: bool,
     step: Step,
 
@@ -143,7 +144,7 @@ impl Instance {
             config,
             start: None,
             late,
-            timely_from: None,
+            timely_from: (None, Time(0)),
             halted: false,
             step: Step::Vote,
             votes: BTreeMap::new(),
@@ -221,12 +222,19 @@ impl Instance {
         self.start.is_some()
     }
 
-    /// From when on a height that is opened here is opened in time. When validators were lost or came back since this one
-    /// was opened, messages may have taken longer than `Δ`, and its windows say nothing any more.
-    pub(super) fn set_timely_from(&mut self, from: Option<Time>) {
-        self.timely_from = from;
-        let is_undecided = self.decision.is_none();
-        self.late |= is_undecided && self.start.is_some_and(|start| from.is_none_or(|from| start < from));
+    /// From when on a height that is opened here is opened in time, by who is in touch and by when this node came to it.
+    /// When validators were lost or came back since it was opened, messages may have taken longer than `Δ`, and its
+    /// windows say nothing any more.
+    pub(super) fn set_timely_from(&mut self, in_touch: Option<Time>, caught_up: Time) {
+        self.timely_from = (in_touch, caught_up);
+        if self.decision.is_none() && self.start.is_some_and(|start| !self.is_timely(start)) {
+            self.late = true;
+        }
+    }
+
+    fn is_timely(&self, start: Time) -> bool {
+        let (in_touch, caught_up) = self.timely_from;
+        in_touch.is_some_and(|from| from <= start) && caught_up <= start
     }
 
     pub(super) fn is_late(&self) -> bool {
@@ -331,7 +339,7 @@ impl Instance {
     fn open(&mut self, now: Time) {
         if self.start.is_none() && self.decision.is_none() {
             self.start = Some(now);
-            self.late |= self.timely_from.is_none_or(|from| now < from);
+            self.late |= !self.is_timely(now);
             self.emit(Event::Opened { height: self.height() });
             if !self.config.fast {
                 self.step = if self.late { Step::Closing } else { Step::End };
