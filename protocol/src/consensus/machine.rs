@@ -102,7 +102,7 @@ impl Consensus {
     }
 
     fn begin(&mut self, height: Height, validators: Arc<ValidatorSet>, leader: &PublicKey, now: Time) {
-        self.in_step = self.is_in_step(height);
+        self.in_step = self.is_in_step(height, now);
         self.begun = now;
         if let Some(before) = self.current.take() {
             self.retire(before, height);
@@ -123,11 +123,12 @@ impl Consensus {
     }
 
     /// Whether the others come to this height at most `Δ` before this node: it has decided the one before by itself,
-    /// and was in touch with all but `f` validators `Δ` before it came to that. They would have made it decide.
-    fn is_in_step(&self, height: Height) -> bool {
+    /// and has been in touch with all but `f` validators for `Δ`. Had they decided it before, they would have told this
+    /// node by then.
+    fn is_in_step(&self, height: Height, now: Time) -> bool {
         self.current.as_ref().is_some_and(|before| {
             let has_decided = before.height() + 1 == height && before.is_announced();
-            has_decided && self.in_touch_from(before.set()).is_some_and(|from| from <= self.begun)
+            has_decided && self.in_touch_from(before.set()).is_some_and(|from| from <= now)
         })
     }
 

@@ -93,8 +93,8 @@ pub struct World<'w> {
     traffic: Traffic,
     digest: Sha256,
     events: u64,
-    /// Since when there has been nothing left to do.
-    quiet_since: Option<Time>,
+    /// Since when there has been nothing left to do, and at which height.
+    quiet_since: Option<(Time, u64)>,
 }
 
 impl<'w> World<'w> {
@@ -322,8 +322,12 @@ impl<'w> World<'w> {
             let (pool_transactions, pool_bytes, known_peers) = (pool.len(), pool.bytes(), known.len());
             self.observe(Observation::Holds { host: number, pool_transactions, pool_bytes, known_peers });
         }
-        let is_quiet = self.is_quiet();
-        self.quiet_since = self.quiet_since.filter(|_| is_quiet).or(is_quiet.then_some(self.now));
+        let quiet_at = self.is_quiet().then(|| self.honest().map(|host| self.hosts[host].height()).max());
+        self.quiet_since = match (quiet_at.flatten(), self.quiet_since) {
+            (Some(height), Some((since, before))) if height == before => Some((since, height)),
+            (Some(height), _) => Some((self.now, height)),
+            (None, _) => None,
+        };
     }
 
     /// Whether everybody has decided everything.
@@ -341,7 +345,7 @@ impl<'w> World<'w> {
     /// Whether it has been quiet for as long as anything may take.
     fn is_over(&self) -> bool {
         let patience = self.scenario.delta * 4;
-        self.quiet_since.is_some_and(|since| self.now.since(since) >= patience)
+        self.quiet_since.is_some_and(|(since, _)| self.now.since(since) >= patience)
     }
 }
 
