@@ -165,7 +165,8 @@ impl Nodes {
         }
         let number = self.nodes.len() as NodeId;
         known.push(number);
-        self.nodes.push(Arc::new(node));
+        // A clone, because it has no room to spare: what a machine has used in a step stays with the step.
+        self.nodes.push(Arc::new(node.clone()));
         number
     }
 
