@@ -186,7 +186,8 @@ struct Fetch {
     asked: Vec<(u64, Peer)>,
     /// How many are asked the next time that patience ends.
     next: usize,
-    deadline: Time,
+    /// When more are asked; `None` when all are.
+    deadline: Option<Time>,
 }
 
 impl Fetch {
@@ -396,36 +397,44 @@ impl Sync {
             }
         } else if self.fetches.len() < MAX_FETCHES {
             let candidates = peers.into_iter().take(MAX_CANDIDATES).collect();
-            let fetch = Fetch { height, candidates, asked: Vec::new(), next: 1, deadline: now };
+            let fetch = Fetch { height, candidates, asked: Vec::new(), next: 1, deadline: Some(now) };
             self.fetches.insert(hash, fetch);
         }
         self.ask_blocks(now);
     }
 
-    /// Asks the next candidates for each block that has not come in time.
+    /// Asks more candidates for each block that has not come in time, twice as many as the last time.
     fn ask_blocks(&mut self, now: Time) {
-        let due: Vec<BlockHash> =
-            self.fetches.iter().filter(|(_, fetch)| fetch.deadline <= now).map(|(hash, _)| *hash).collect();
-        for hash in due {
-            let Some(mut fetch) = self.fetches.remove(&hash) else { continue };
-            let connected = |peer: &Peer| self.peers.contains_key(peer);
-            fetch.candidates.retain(connected);
-            for peer in fetch.candidates.drain(..fetch.next.min(fetch.candidates.len())).collect::<Vec<_>>() {
-                let number = self.request(peer, Request::Block { height: fetch.height, hash });
-                fetch.asked.push((number, peer));
-            }
-            fetch.next = (fetch.next * 2).min(MAX_CANDIDATES);
-            fetch.deadline = match fetch.candidates.is_empty() {
-                true => Time(u64::MAX),
-                false => now + self.config.block_patience.max(Duration::from_millis(1)),
-            };
-            if !fetch.asked.is_empty() {
-                self.fetches.insert(hash, fetch);
+        let is_due = |fetch: &Fetch| fetch.deadline.is_some_and(|due| due <= now);
+        let due = self.fetches.iter().filter(|(_, fetch)| is_due(fetch)).map(|(hash, _)| *hash);
+        for hash in due.collect::<Vec<_>>() {
+            if let Some(fetch) = self.fetches.get_mut(&hash) {
+                let count = fetch.next;
+                fetch.next = (count * 2).min(MAX_CANDIDATES);
+                fetch.deadline = Some(now + self.config.block_patience.max(Duration::from_millis(1)));
+                self.ask_block(hash, count);
             }
         }
     }
 
-    fn received_block(&mut self, peer: Peer, number: u64, block: Option<Arc<Block>>, now: Time) {
+    /// Asks so many candidates for a block; it is given up when nobody is left who could bring it.
+    fn ask_block(&mut self, hash: BlockHash, count: usize) {
+        let Some(mut fetch) = self.fetches.remove(&hash) else { return };
+        fetch.candidates.retain(|peer| self.peers.contains_key(peer));
+        let next: Vec<Peer> = fetch.candidates.drain(..count.min(fetch.candidates.len())).collect();
+        for peer in next {
+            let number = self.request(peer, Request::Block { height: fetch.height, hash });
+            fetch.asked.push((number, peer));
+        }
+        if fetch.candidates.is_empty() {
+            fetch.deadline = None;
+        }
+        if !fetch.asked.is_empty() {
+            self.fetches.insert(hash, fetch);
+        }
+    }
+
+    fn received_block(&mut self, peer: Peer, number: u64, block: Option<Arc<Block>>) {
         let Some(hash) = self.fetched_by(peer, number) else { return };
         match block {
             Some(block) if block.hash() == hash => {
@@ -435,9 +444,9 @@ impl Sync {
             Some(_) => {
                 self.outputs
                     .push_back(Output::Penalize(peer, Penalty::fatal("another block than was asked for")));
-                self.next_candidate(&hash, peer, now);
+                self.next_candidate(hash, peer);
             }
-            None => self.next_candidate(&hash, peer, now),
+            None => self.next_candidate(hash, peer),
         }
     }
 
@@ -447,12 +456,11 @@ impl Sync {
     }
 
     /// A peer does not bring the block: another one is asked at once.
-    fn next_candidate(&mut self, hash: &BlockHash, failed: Peer, now: Time) {
-        if let Some(fetch) = self.fetches.get_mut(hash) {
+    fn next_candidate(&mut self, hash: BlockHash, failed: Peer) {
+        if let Some(fetch) = self.fetches.get_mut(&hash) {
             fetch.asked.retain(|(_, asked)| *asked != failed);
-            fetch.deadline = now;
+            self.ask_block(hash, 1);
         }
-        self.ask_blocks(now);
     }
 
     // --- Serving ---------------------------------------------------------------------------------------------
@@ -530,7 +538,7 @@ impl Sync {
         }
     }
 
-    fn request_failed(&mut self, peer: Peer, number: u64, now: Time) {
+    fn request_failed(&mut self, peer: Peer, number: u64) {
         let of_range =
             |range: &Range| range.peer == peer && range.pending.is_some_and(|(sent, _)| sent == number);
         let before = self.ranges.len();
@@ -539,7 +547,7 @@ impl Sync {
             self.missed(peer, "a request for heights that failed");
         }
         if let Some(hash) = self.fetched_by(peer, number) {
-            self.next_candidate(&hash, peer, now);
+            self.next_candidate(hash, peer);
         }
     }
 
@@ -564,7 +572,7 @@ impl Sync {
             }
             Command::FetchBlock { height, hash, peers } => self.fetch_block(height, hash, peers, now),
             Command::Found { token, response } => self.found(token, response),
-            Command::RequestFailed { peer, number } => self.request_failed(peer, number, now),
+            Command::RequestFailed { peer, number } => self.request_failed(peer, number),
         }
     }
 }
@@ -585,7 +593,7 @@ impl Machine for Sync {
                 let asked = |fetch: &Fetch| fetch.asked.iter().any(|(_, asked)| *asked == peer);
                 let of_it = self.fetches.iter().filter(|(_, fetch)| asked(fetch)).map(|(hash, _)| *hash);
                 for hash in of_it.collect::<Vec<_>>() {
-                    self.next_candidate(&hash, peer, now);
+                    self.next_candidate(hash, peer);
                 }
             }
             Input::Received(peer, Message::Request { number, request }) => {
@@ -594,7 +602,7 @@ impl Machine for Sync {
             Input::Received(peer, Message::Response { number, response }) => match response {
                 Response::Status { height } => self.learn(peer, height),
                 Response::Blocks(heights) => self.received_range(peer, number, heights),
-                Response::Block(block) => self.received_block(peer, number, block, now),
+                Response::Block(block) => self.received_block(peer, number, block),
             },
             Input::Command(command) => self.command(command, now),
         }
@@ -621,8 +629,7 @@ impl Machine for Sync {
     fn poll_timeout(&self) -> Option<Time> {
         let ranges =
             self.ranges.values().filter_map(|range| range.pending.map(|(_, deadline)| deadline)).min();
-        let fetches =
-            self.fetches.values().map(|fetch| fetch.deadline).filter(|due| *due < Time(u64::MAX)).min();
+        let fetches = self.fetches.values().filter_map(|fetch| fetch.deadline).min();
         let patience = self.fetch_from().filter(|_| !self.catching_up);
         let status = (!self.peers.is_empty()).then_some(self.status_at);
         [ranges, fetches, patience, self.announce_at, status].into_iter().flatten().min()

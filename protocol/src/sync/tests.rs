@@ -304,7 +304,7 @@ fn catching_up_shows_where_it_is_and_ends() {
 }
 
 #[test]
-fn one_block_is_pulled_from_one_after_the_other() {
+fn one_block_is_pulled_from_ever_more_peers() {
     let (wanted_block, other) = (block(5, 1), block(5, 2));
     let hash = wanted_block.hash();
     let mut machine = machine(false);
@@ -314,21 +314,24 @@ fn one_block_is_pulled_from_one_after_the_other() {
     let fetch = Command::FetchBlock { height: 5, hash, peers: (1..=5).map(peer).collect() };
     let asked = command(&mut machine, fetch, 0).blocks();
     assert_eq!(asked[0].0, peer(1));
-    // The first does not have it, the second lies, the third is silent, the fourth fails, the fifth has it.
+    // The first does not have it, the second lies, the third is silent; the fourth fails, the fifth has it.
     let next = answer(&mut machine, peer(1), asked[0].1, Response::Block(None), 1).blocks();
     assert_eq!(next[0].0, peer(2));
     let wanted = answer(&mut machine, peer(2), next[0].1, Response::Block(Some(Arc::new(other))), 2);
     assert_eq!(wanted.blamed, [(peer(2), Severity::Fatal)]);
     assert_eq!(wanted.blocks()[0].0, peer(3));
     let due = machine.poll_timeout().unwrap();
-    assert_eq!(due, at(2) + Config::for_delta(Duration::from_millis(400), false).block_patience);
+    assert_eq!(due, at(0) + Config::for_delta(Duration::from_millis(400), false).block_patience);
     let asked_at = due.0.div_ceil(1000);
     let next = timeout(&mut machine, asked_at).blocks();
-    assert_eq!(next[0].0, peer(4));
+    assert_eq!(
+        next.iter().map(|(peer, _)| *peer).collect::<Vec<_>>(),
+        [peer(4), peer(5)],
+        "two more at once"
+    );
     let failed = Command::RequestFailed { peer: peer(4), number: next[0].1 };
-    let next = command(&mut machine, failed, 103).blocks();
-    assert_eq!(next[0].0, peer(5));
-    let wanted = answer(&mut machine, peer(5), next[0].1, Response::Block(Some(Arc::new(wanted_block))), 104);
+    assert!(command(&mut machine, failed, 103).blocks().is_empty(), "nobody is left to ask");
+    let wanted = answer(&mut machine, peer(5), next[1].1, Response::Block(Some(Arc::new(wanted_block))), 104);
     assert!(
         matches!(&wanted.events[..], [Event::BlockFetched { block }] if block.hash() == hash),
         "{wanted:?}"

@@ -145,9 +145,10 @@ fn p2_the_closing_of_a_suspended_validator_does_not_count() {
     let mut lab = Lab::new(1, 4, 1);
     let validators = Arc::new(suspended);
     lab.command(Command::Begin { height: 1, validators, leader: key(0).public() });
+    lab.advance_to(0.5);
     lab.command(Command::Pending(true));
     [2, 3].into_iter().for_each(|other| lab.receive(other, closing()));
-    lab.advance_to(4.0);
+    lab.advance_to(4.5);
     assert!(lab.has(|event| *event == Event::Halted { height: 1, closing: 2, quorum: 3 }));
 }
 
