@@ -18,8 +18,8 @@ use conclave_ledger::{
     validators::ValidatorSet,
 };
 use conclave_protocol::{
-    admission, announcements::Announcement, consensus, dissemination, gather, handshake, known_peers::SavedPeers,
-    node::LogRecord, peer_exchange, peer_record::PeerRecord, sync,
+    admission, announcements::Announcement, consensus, dissemination, gather, handshake,
+    known_peers::SavedPeers, node::LogRecord, peer_exchange, peer_record::PeerRecord, sync,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;

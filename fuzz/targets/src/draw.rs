@@ -7,8 +7,8 @@
 
 use arbitrary::Unstructured;
 use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
+    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess,
+    SeqAccess, VariantAccess, Visitor,
 };
 use std::fmt;
 
@@ -108,7 +108,8 @@ impl Draw<'_, '_> {
     /// Masks and signatures fit each other, as in no other structure.
     fn signature_set(&mut self) -> (Vec<u8>, Vec<u8>) {
         // Of validators that there are, and now and then of others.
-        let mask = self.source.arbitrary::<u8>().unwrap_or(0) & if chance(self.source, 16) { 0xff } else { 0x0f };
+        let mask =
+            self.source.arbitrary::<u8>().unwrap_or(0) & if chance(self.source, 16) { 0xff } else { 0x0f };
         let signatures = (0..mask.count_ones()).flat_map(|_| self.bytes(Some(64))).collect();
         (if mask == 0 { Vec::new() } else { vec![mask] }, signatures)
     }
@@ -181,11 +182,19 @@ impl<'d> Deserializer<'d> for &mut Draw<'_, '_> {
         visitor.visit_unit()
     }
 
-    fn deserialize_unit_struct<V: Visitor<'d>>(self, _: &'static str, visitor: V) -> Result<V::Value, CannotDraw> {
+    fn deserialize_unit_struct<V: Visitor<'d>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, CannotDraw> {
         visitor.visit_unit()
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'d>>(self, _: &'static str, visitor: V) -> Result<V::Value, CannotDraw> {
+    fn deserialize_newtype_struct<V: Visitor<'d>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, CannotDraw> {
         visitor.visit_newtype_struct(self)
     }
 

@@ -20,6 +20,7 @@ use conclave_protocol::{
 use std::{
     fmt::Debug,
     hash::{DefaultHasher, Hasher},
+    sync::LazyLock,
     time::Duration,
 };
 
@@ -28,6 +29,9 @@ const MAX_STEPS: usize = 200;
 
 /// Most outputs that one input may lead to, with the few peers and bounded messages that there are here.
 pub const MAX_OUTPUTS: usize = 4096;
+
+/// Whether everything that a machine wants is shown: for one input that broke a law.
+static TRACE: LazyLock<bool> = LazyLock::new(|| std::env::var_os("CONCLAVE_FUZZ_TRACE").is_some());
 
 /// A machine, and who gives it inputs.
 pub trait Subject: Sized {
@@ -57,7 +61,10 @@ pub trait Subject: Sized {
 pub fn check<S: Subject>(bytes: &[u8]) {
     let (first, second) = (Run::<S>::over(bytes), Run::<S>::over(bytes));
     let differs = first.iter().zip(&second).position(|(first, second)| first != second);
-    assert!(differs.is_none() && first.len() == second.len(), "the same inputs gave other outputs at step {differs:?}");
+    assert!(
+        differs.is_none() && first.len() == second.len(),
+        "the same inputs gave other outputs at step {differs:?}"
+    );
 }
 
 struct Run<S> {
@@ -115,23 +122,22 @@ impl<S: Subject> Run<S> {
         let next = self.subject.machine().poll_timeout();
         assert!(next.is_none_or(|next| next > now), "the deadline {next:?} is not after {now:?}");
         if due.is_none_or(|due| due > now) {
+            assert!(wanted.is_empty(), "a timeout that was not due made the machine want {wanted:?}");
             assert_eq!(due, next, "a timeout that was not due moved the deadline");
-            assert_eq!(wanted, 0, "a timeout that was not due made the machine want something");
         }
     }
 
-    fn drain(&mut self) -> usize {
-        let mut count = 0;
+    fn drain(&mut self) -> Vec<String> {
+        let mut wanted = Vec::new();
         while let Some(output) = self.subject.machine().poll_output() {
-            count += 1;
-            assert!(count <= MAX_OUTPUTS, "one input leads to more than {MAX_OUTPUTS} outputs");
-            self.note(&output);
+            assert!(wanted.len() < MAX_OUTPUTS, "one input leads to more than {MAX_OUTPUTS} outputs");
+            wanted.push(self.note(&output));
             self.subject.heed(output, self.now);
         }
-        count
+        wanted
     }
 
-    fn note(&mut self, output: &Output<S::Machine>) {
+    fn note(&mut self, output: &Output<S::Machine>) -> String {
         let text = match output {
             Output::Send(peer, message) => format!("{peer:?} {message:?}"),
             Output::Penalize(peer, penalty) => {
@@ -141,6 +147,10 @@ impl<S: Subject> Run<S> {
             Output::Emit(event) => format!("{event:?}"),
         };
         self.hasher.write(text.as_bytes());
+        if *TRACE {
+            eprintln!("{:?} {text}", self.now);
+        }
+        text
     }
 }
 

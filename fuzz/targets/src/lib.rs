@@ -6,13 +6,16 @@
 //! - [`decoders`]: what the ledger and the protocol read.
 //! - [`machines`]: the machines, over inputs in any order; [`laws`]: what holds for all of them.
 //! - [`node`]: all of them together, with the chain and the pool.
+//! - [`files`]: what is read from disks. [`streams`]: what is read from connections.
 //! - [`draw`]: how bytes become values. [`world`]: who and what there is.
 
 pub mod decoders;
 pub mod draw;
+pub mod files;
 pub mod laws;
 pub mod machines;
 pub mod node;
+pub mod streams;
 pub mod world;
 
 /// A target: its name, and what it does with bytes.
@@ -33,4 +36,11 @@ pub const TARGETS: &[Target] = &[
     ("peer_exchange", machines::peer_exchange),
     ("sync", machines::sync),
     ("node", node::node),
+    ("texts", files::texts),
+    ("chat", files::chat),
+    ("archive", files::archive),
+    ("log", files::log),
+    ("frames", streams::frames),
+    ("rendezvous", streams::rendezvous),
+    ("gossip_api", streams::gossip_api),
 ];

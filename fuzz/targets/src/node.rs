@@ -56,7 +56,10 @@ const PROTOCOLS: [Protocol; 4] = [Protocol::Handshake, Protocol::Sync, Protocol:
 pub fn node(bytes: &[u8]) {
     let (first, second) = (Run::over(bytes), Run::over(bytes));
     let differs = first.iter().zip(&second).position(|(first, second)| first != second);
-    assert!(differs.is_none() && first.len() == second.len(), "the same inputs gave other effects at step {differs:?}");
+    assert!(
+        differs.is_none() && first.len() == second.len(),
+        "the same inputs gave other effects at step {differs:?}"
+    );
 }
 
 struct Run {
@@ -103,7 +106,11 @@ fn config(source: &mut Unstructured<'_>) -> Config {
         validator_key: (!chance(source, 64)).then(|| world::validator_key(OWN)),
         restarted: chance(source, 48),
         version: "fuzzed".into(),
-        meeting: meeting::Config { admission_bits: world::BITS, max_observers: 2, ..meeting::Config::default() },
+        meeting: meeting::Config {
+            admission_bits: world::BITS,
+            max_observers: 2,
+            ..meeting::Config::default()
+        },
         pool: PoolLimits { transactions: POOL, bytes: 64 << 10, per_sender: 4 },
         announcements: announcements::Config::default(),
         seed: [source.arbitrary().unwrap_or(0); 32],
@@ -120,7 +127,8 @@ impl Run {
             known_peers: SavedPeers::default(),
         };
         let clock = Clock { time: Time(0), unix_ms: world::GENESIS.created_ms };
-        let node = Node::new(config(&mut source), restored, clock).expect("a chain at its start fits an empty log");
+        let node =
+            Node::new(config(&mut source), restored, clock).expect("a chain at its start fits an empty log");
         let mut run = Self {
             node,
             now: Time(0),
@@ -143,7 +151,11 @@ impl Run {
                 break;
             }
             run.step(&mut source);
-            assert!(run.node.pool().len() <= POOL, "{} transactions in a pool for {POOL}", run.node.pool().len());
+            assert!(
+                run.node.pool().len() <= POOL,
+                "{} transactions in a pool for {POOL}",
+                run.node.pool().len()
+            );
             trace.push(run.hasher.finish());
         }
         run.restore(&mut source);
@@ -231,8 +243,10 @@ impl Run {
                 if let Ok(handshake::Request::Hello(hello)) = codec::decode(&bytes, bytes.len()) {
                     self.challenges.insert(peer, hello.challenge);
                 }
-                if let Ok(admission::Request::Challenge { nonce, bits }) = codec::decode(&bytes, bytes.len()) {
-                    let (purpose, network, verifier) = (Purpose::Admission, world::network(), world::peer(OWN));
+                if let Ok(admission::Request::Challenge { nonce, bits }) = codec::decode(&bytes, bytes.len())
+                {
+                    let (purpose, network, verifier) =
+                        (Purpose::Admission, world::network(), world::peer(OWN));
                     self.owed.insert(peer, Puzzle { purpose, network, verifier, prover: peer, nonce, bits });
                 }
                 self.asked.push((peer, protocol, number, bytes));
@@ -299,7 +313,8 @@ impl Run {
         self.give(Input::RemoteAddress { peer, address });
         self.connections.insert(peer, connection);
         let direction = if chance(source, 64) { Direction::Dialled } else { Direction::Accepted };
-        let command = handshake::Command::ConnectionEstablished { peer, connection, direction, address: None };
+        let command =
+            handshake::Command::ConnectionEstablished { peer, connection, direction, address: None };
         self.give(Input::Handshake(command));
         let record = chance(source, 128)
             .then(|| conclave_ledger::bytes::Bytes(world::peer_record(number, 1).envelope().to_vec()));
@@ -332,7 +347,8 @@ impl Run {
 
     fn proof(&self, number: usize) -> conclave_ledger::keys::Signature {
         let challenge = self.challenges.get(&world::peer(number)).copied().unwrap_or(Hash::ZERO);
-        let (network, prover, verifier, role) = (world::network(), world::peer(number), world::peer(OWN), role(number));
+        let (network, prover, verifier, role) =
+            (world::network(), world::peer(number), world::peer(OWN), role(number));
         Binding { network, challenge, prover, verifier, role }.sign(&role_key(number))
     }
 
@@ -342,7 +358,8 @@ impl Run {
     }
 
     fn answer_handshake(&mut self, peer: Peer, response: handshake::Response) {
-        let asked = self.asked.iter().position(|(of, protocol, ..)| *of == peer && *protocol == Protocol::Handshake);
+        let asked =
+            self.asked.iter().position(|(of, protocol, ..)| *of == peer && *protocol == Protocol::Handshake);
         if let Some(asked) = asked {
             let (peer, protocol, number, _) = self.asked.swap_remove(asked);
             self.give(Input::Response { peer, protocol, number, bytes: codec::encode(&response) });
@@ -353,7 +370,11 @@ impl Run {
     fn work(&mut self) {
         for (peer, puzzle) in std::mem::take(&mut self.owed) {
             let solution = puzzle.search().attempt(0, 1 << 12).unwrap_or(0);
-            self.ask(peer, Protocol::Admission, &admission::Request::Solution { nonce: puzzle.nonce, solution });
+            self.ask(
+                peer,
+                Protocol::Admission,
+                &admission::Request::Solution { nonce: puzzle.nonce, solution },
+            );
         }
         for (ticket, puzzle) in std::mem::take(&mut self.searches) {
             let solution = if puzzle.bits > 8 { 0 } else { puzzle.search().attempt(0, 1 << 12).unwrap_or(0) };
@@ -382,7 +403,8 @@ impl Run {
 
     fn truth(&self, source: &mut Unstructured<'_>) -> Option<Message> {
         let chain = self.node.chain();
-        let height = if chance(source, 32) { draw::number(source, &world::KNOWN) } else { chain.next_height() };
+        let height =
+            if chance(source, 32) { draw::number(source, &world::KNOWN) } else { chain.next_height() };
         let block = self.proposal(self.clock().unix_ms + below(source, 2) as u64).map(Arc::new);
         let value = match (&block, chance(source, 64)) {
             (Some(block), false) => Value::Block(block.hash()),
@@ -400,11 +422,13 @@ impl Run {
                 Message::Chain { height, block: block.hash(), votes, endorsements: none }
             }
             (4, Some(block)) => {
-                let (votes, endorsements) = (set(Kind::Vote, value, signers), set(Kind::Endorse, value, &[0]));
+                let (votes, endorsements) =
+                    (set(Kind::Vote, value, signers), set(Kind::Endorse, value, &[0]));
                 Message::Chain { height, block: block.hash(), votes, endorsements }
             }
             (5, Some(block)) => {
-                let (votes, relays) = (set(Kind::Vote, value, signers), set(Kind::RelaySupport, value, signers));
+                let (votes, relays) =
+                    (set(Kind::Vote, value, signers), set(Kind::RelaySupport, value, signers));
                 Message::Support { height, block: block.hash(), votes, relays }
             }
             (0..6, None) => Message::Skip { height, votes: set(Kind::Vote, Value::Skip, signers) },
@@ -560,10 +584,13 @@ impl Run {
                     _ => Decided::Skip(chain.skip()),
                 };
                 let signers: &[usize] = if chance(source, 24) { &[0] } else { &[0, 2, 3] };
-                let proof = Proof::Certificate(world::signatures(*from, Kind::Vote, decided.value(), signers));
+                let proof =
+                    Proof::Certificate(world::signatures(*from, Kind::Vote, decided.value(), signers));
                 sync::Response::Blocks(vec![sync::ProvedHeight { decided, proof }])
             }
-            sync::Request::Status { .. } => sync::Response::Status { height: draw::number(source, &world::KNOWN) },
+            sync::Request::Status { .. } => {
+                sync::Response::Status { height: draw::number(source, &world::KNOWN) }
+            }
             other => self.look_up(other),
         }
     }
@@ -578,7 +605,9 @@ impl Run {
                 Input::Found { peer, addresses: vec![address], source: source_of }
             }
             2 => Input::DialFailed(peer),
-            3 => Input::OwnAddresses((0..below(source, 20)).map(|byte| vec![4, 10, 0, 0, byte as u8]).collect()),
+            3 => Input::OwnAddresses(
+                (0..below(source, 20)).map(|byte| vec![4, 10, 0, 0, byte as u8]).collect(),
+            ),
             4 => {
                 let peer = chance(source, 128).then_some(peer);
                 Input::Handshake(handshake::Command::AddAddress { peer, address })
@@ -588,8 +617,14 @@ impl Run {
             _ => Input::Module(match below(source, 4) {
                 0 => announcements::Command::Notify { module: ModuleId(1), data_type: 1 },
                 1 => {
-                    let (module, ttl, data_type) = (ModuleId(1), below(source, 3) as u8, below(source, 2) as u16);
-                    announcements::Command::Announce { module, ttl, data_type, data: vec![1; below(source, 4)] }
+                    let (module, ttl, data_type) =
+                        (ModuleId(1), below(source, 3) as u8, below(source, 2) as u16);
+                    announcements::Command::Announce {
+                        module,
+                        ttl,
+                        data_type,
+                        data: vec![1; below(source, 4)],
+                    }
                 }
                 2 => announcements::Command::Validate { module: ModuleId(1), notification: 0, valid: true },
                 _ => announcements::Command::Left(ModuleId(1)),

@@ -57,7 +57,8 @@ pub static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     bytes.extend((0..3).map(|number| transaction(number).id().0.to_vec()));
     bytes.extend((0..3).map(|number| signature(number).0.to_vec()));
     bytes.extend((0..3).map(|number| peer_record(number, 1).envelope().to_vec()));
-    let texts = ["a", "b", "", "fuzzed", "/ip4/192.0.2.7/tcp/7700", "/dns/example.org/udp/1/quic-v1", "1/0", "\0"];
+    let texts =
+        ["a", "b", "", "fuzzed", "/ip4/192.0.2.7/tcp/7700", "/dns/example.org/udp/1/quic-v1", "1/0", "\0"];
     Known { bytes, numbers: vec![1, 2, 3, 17, 500, 1_000, 65_535], texts: texts.map(Into::into).into() }
 });
 
@@ -136,9 +137,9 @@ pub fn signature(number: usize) -> Signature {
 /// What these validators sign.
 pub fn signatures(height: Height, kind: Kind, value: Value, signers: &[usize]) -> SignatureSet {
     let slot = Slot { network: network(), height };
-    let signed = signers.iter().map(|signer| {
-        (*signer as ValidatorIndex, slot.sign(&validator_key(*signer), kind, &value))
-    });
+    let signed = signers
+        .iter()
+        .map(|signer| (*signer as ValidatorIndex, slot.sign(&validator_key(*signer), kind, &value)));
     signed.collect()
 }
 

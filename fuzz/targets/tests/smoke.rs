@@ -22,7 +22,8 @@ const ROUNDS: u64 = 300;
 const MAX_BYTES: usize = 2 << 10;
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text:?} is no number")))
+    std::env::var(name)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text:?} is no number")))
 }
 
 /// The inputs in `fuzz/seeds`, in the order of their names.
@@ -116,6 +117,24 @@ macro_rules! smoke_tests {
 }
 
 smoke_tests!(
-    ledger, messages, peer_records, admission, announcements, consensus, dissemination, gather, handshake, known_peers,
-    peer_exchange, sync, node,
+    ledger,
+    messages,
+    peer_records,
+    admission,
+    announcements,
+    consensus,
+    dissemination,
+    gather,
+    handshake,
+    known_peers,
+    peer_exchange,
+    sync,
+    node,
+    texts,
+    chat,
+    archive,
+    log,
+    frames,
+    rendezvous,
+    gossip_api,
 );

@@ -55,18 +55,24 @@ impl Admitting {
             let solution = if chance(source, 224) { solve(puzzle) } else { 7 };
             let from = if chance(source, 224) { *of } else { peer };
             let request = Request::Solution { nonce: puzzle.nonce, solution };
-            return Some(Input::Received(from, Message::Request { number: below(source, 8) as u64, request }));
+            return Some(Input::Received(
+                from,
+                Message::Request { number: below(source, 8) as u64, request },
+            ));
         }
-        Some(Input::Received(peer, match chance(source, 128) {
-            true => {
-                let number = draw::number(source, &world::KNOWN);
-                Message::Request { number, request: draw::value(source, &world::KNOWN).ok()? }
-            }
-            false => {
-                let number = draw::one_of(source, &self.asked).map_or(0, |(_, number)| *number);
-                Message::Response { number, response: draw::value(source, &world::KNOWN).ok()? }
-            }
-        }))
+        Some(Input::Received(
+            peer,
+            match chance(source, 128) {
+                true => {
+                    let number = draw::number(source, &world::KNOWN);
+                    Message::Request { number, request: draw::value(source, &world::KNOWN).ok()? }
+                }
+                false => {
+                    let number = draw::one_of(source, &self.asked).map_or(0, |(_, number)| *number);
+                    Message::Response { number, response: draw::value(source, &world::KNOWN).ok()? }
+                }
+            },
+        ))
     }
 
     fn command(&mut self, source: &mut Unstructured<'_>) -> Option<Input<Admission>> {

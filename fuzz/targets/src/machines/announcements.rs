@@ -54,7 +54,7 @@ impl Announcing {
         Message::First { id, origin: any_peer(source), data_type, per_origin, bytes }
     }
 
-    fn command(&mut self, source: &mut Unstructured<'_>) -> Command {
+    fn command(&mut self, source: &mut Unstructured<'_>, now: Time) -> Command {
         let module = self.any_module(source);
         match below(source, 8) {
             0 => {
@@ -62,7 +62,7 @@ impl Announcing {
                 self.modules = module.0 + 1;
                 self.notified.retain(|(of, _)| of.0 > module.0);
                 for gone in module.0.saturating_sub(4)..module.0 {
-                    self.machine.handle(Input::Command(Command::Left(ModuleId(gone))), Time(0));
+                    self.machine.handle(Input::Command(Command::Left(ModuleId(gone))), now);
                 }
                 Command::Left(module)
             }
@@ -116,7 +116,7 @@ impl Subject for Announcing {
                 let peer = any_peer(source);
                 Input::Received(peer, self.message(source))
             }
-            _ => Input::Command(self.command(source)),
+            _ => Input::Command(self.command(source, now)),
         };
         self.machine.handle(input, now);
     }

@@ -105,7 +105,9 @@ fn any_message(source: &mut Unstructured<'_>, near: Height) -> Option<Message> {
 fn own_signatures(message: &Message) -> Vec<Signature> {
     let sets: &[&SignatureSet] = match message {
         Message::Chain { votes, endorsements, .. } => &[votes, endorsements],
-        Message::Certificate { votes, relays, .. } | Message::Support { votes, relays, .. } => &[votes, relays],
+        Message::Certificate { votes, relays, .. } | Message::Support { votes, relays, .. } => {
+            &[votes, relays]
+        }
         Message::Skip { votes, .. } => &[votes],
         Message::Settle { settles, .. } => &[settles],
         Message::Commit { commits, .. } => &[commits],
@@ -162,7 +164,10 @@ impl Deciding {
             }
             Event::Repair { height, value, proof } => {
                 let before = self.decided.get(&height);
-                assert!(before.is_some_and(|before| *before != value), "{before:?} needs no repair by {value:?}");
+                assert!(
+                    before.is_some_and(|before| *before != value),
+                    "{before:?} needs no repair by {value:?}"
+                );
                 self.decided.retain(|decided, _| *decided < height);
                 self.waiting.clear();
                 self.begin(height);
@@ -173,7 +178,9 @@ impl Deciding {
             Event::Misbehaved { validator, .. } => {
                 return assert_ne!(validator, world::validator_key(OWN).public(), "accuses itself");
             }
-            Event::Opened { .. } | Event::Proved { .. } | Event::Halted { .. } | Event::Behind { .. } => return,
+            Event::Opened { .. } | Event::Proved { .. } | Event::Halted { .. } | Event::Behind { .. } => {
+                return;
+            }
         };
         self.waiting.push_back(Input::Command(answer));
     }

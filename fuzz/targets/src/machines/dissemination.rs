@@ -21,7 +21,8 @@ const TRANSACTIONS: usize = 8;
 
 pub(super) struct Spreading {
     machine: Dissemination,
-    connected: BTreeSet<Peer>,
+    /// Peers that are there, or were when they last said something.
+    reachable: BTreeSet<Peer>,
     /// Transactions that the pool has to check.
     unchecked: Vec<(Peer, Arc<Transaction>)>,
 }
@@ -74,7 +75,7 @@ impl Subject for Spreading {
 
     fn new(_: &mut Unstructured<'_>) -> Self {
         let config = Config::for_delta(Duration::from_millis(500));
-        Self { machine: Dissemination::new(config), connected: BTreeSet::new(), unchecked: Vec::new() }
+        Self { machine: Dissemination::new(config), reachable: BTreeSet::new(), unchecked: Vec::new() }
     }
 
     fn machine(&mut self) -> &mut Dissemination {
@@ -89,15 +90,16 @@ impl Subject for Spreading {
         let peer = any_peer(source);
         let input = match below(source, 8) {
             0 => {
-                self.connected.insert(peer);
+                self.reachable.insert(peer);
                 Input::Connected(peer)
             }
             1 => {
-                self.connected.remove(&peer);
+                self.reachable.remove(&peer);
                 Input::Disconnected(peer)
             }
             2..5 => {
                 let Some(message) = self.message(source) else { return };
+                self.reachable.insert(peer);
                 Input::Received(peer, message)
             }
             _ => Input::Command(self.command(source)),
@@ -108,7 +110,7 @@ impl Subject for Spreading {
     fn heed(&mut self, output: Output<Dissemination>, _: Time) {
         match output {
             Output::Send(peer, message) => {
-                assert!(self.connected.contains(&peer), "sends to a peer that is not there");
+                assert!(self.reachable.contains(&peer), "sends to a peer that is not there");
                 assert!(codec::encode(&message).len() <= MAX_MESSAGE_BYTES);
                 let (Message::Have(ids) | Message::Want(ids)) = &message else { return };
                 assert!(ids.len() <= MAX_ITEMS && !ids.is_empty(), "{} ids", ids.len());

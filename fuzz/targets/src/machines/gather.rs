@@ -25,7 +25,13 @@ pub(super) struct Gathering {
 }
 
 fn terms() -> Terms {
-    Terms { name: "fuzzed".into(), parties: PARTIES as u16, faulty: FaultBound::Third, delta_ms: 500, fast: true }
+    Terms {
+        name: "fuzzed".into(),
+        parties: PARTIES as u16,
+        faulty: FaultBound::Third,
+        delta_ms: 500,
+        fast: true,
+    }
 }
 
 fn seat(number: usize) -> Seat {
@@ -42,7 +48,10 @@ fn any_seats(source: &mut Unstructured<'_>) -> Vec<Seat> {
     if !chance(source, 64) {
         return roster();
     }
-    let any = |source: &mut Unstructured<'_>| Seat { run: below(source, 3) as u64, ..seat(below(source, PARTIES + 2)) };
+    let any = |source: &mut Unstructured<'_>| Seat {
+        run: below(source, 3) as u64,
+        ..seat(below(source, PARTIES + 2))
+    };
     (0..below(source, PARTIES + 3)).map(|_| any(source)).collect()
 }
 
@@ -67,7 +76,8 @@ fn roster_hash() -> Hash {
 impl Gathering {
     fn any_signing(&self, source: &mut Unstructured<'_>) -> Signing {
         let number = below(source, PARTIES + 1);
-        let genesis = self.signed.filter(|_| !chance(source, 24)).unwrap_or(Hash([below(source, 3) as u8; 32]));
+        let genesis =
+            self.signed.filter(|_| !chance(source, 24)).unwrap_or(Hash([below(source, 3) as u8; 32]));
         Signing::sign(seat(number), genesis, &world::node_key(number), &world::validator_key(number))
     }
 
@@ -76,9 +86,9 @@ impl Gathering {
         Some(match below(source, 12) {
             0..5 => Message::Card { card: any_card(source), roster: any_seats(source) },
             5..8 => Message::Held { cards: cards(source), signing: self.any_signing(source) },
-            8..10 => {
-                Message::Complete { signings: (0..below(source, 5)).map(|_| self.any_signing(source)).collect() }
-            }
+            8..10 => Message::Complete {
+                signings: (0..below(source, 5)).map(|_| self.any_signing(source)).collect(),
+            },
             10 => Message::Stopped {
                 reason: draw::value(source, &world::KNOWN).ok()?,
                 cards: cards(source),
@@ -145,7 +155,9 @@ impl Subject for Gathering {
                 assert_eq!(gathered.signings.len(), PARTIES);
                 assert_eq!(gathered.genesis.check(), Ok(()));
             }
-            Output::Emit(Event::Failed(_)) => assert!(!std::mem::replace(&mut self.ended, true), "ends twice"),
+            Output::Emit(Event::Failed(_)) => {
+                assert!(!std::mem::replace(&mut self.ended, true), "ends twice")
+            }
             _ => {}
         }
     }

@@ -10,7 +10,8 @@ use arbitrary::Unstructured;
 use conclave_ledger::hash::Hash;
 use conclave_protocol::{
     handshake::{
-        Binding, Command, Config, Direction, Event, Handshake, Hello, Message, RefusalReason, Request, Response, Role,
+        Binding, Command, Config, Direction, Event, Handshake, Hello, Message, RefusalReason, Request,
+        Response, Role,
     },
     machine::{Input, Machine, Output},
     peer::Peer,

@@ -53,7 +53,9 @@ impl Knowing {
                 Command::Told { by: peer, record, validator: validator(source) }
             }
             9..14 => {
-                let record = chance(source, 128).then(|| world::peer_record(1, 1)).filter(|record| record.peer() == peer);
+                let record = chance(source, 128)
+                    .then(|| world::peer_record(1, 1))
+                    .filter(|record| record.peer() == peer);
                 self.connected.insert(peer);
                 let (validator, group) = (validator(source), any_group(source));
                 Command::Met { peer, validator, dialled: chance(source, 128), group, record }

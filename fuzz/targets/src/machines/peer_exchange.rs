@@ -66,7 +66,8 @@ impl Exchanging {
                 Command::Solved { ticket, solution: solve(&puzzle) }
             }
             2..4 if !self.choices.is_empty() => {
-                let (peer, number, limit, solution) = self.choices.swap_remove(below(source, self.choices.len()));
+                let (peer, number, limit, solution) =
+                    self.choices.swap_remove(below(source, self.choices.len()));
                 let mut peers = any_told(source, limit);
                 peers.truncate(usize::from(limit));
                 Command::Chosen { peer, number, solution, peers }
@@ -113,7 +114,9 @@ impl Subject for Exchanging {
 
     fn heed(&mut self, output: Output<PeerExchange>, _: Time) {
         match output {
-            Output::Send(peer, Message::Request { number, request }) => self.asked.push((peer, number, request)),
+            Output::Send(peer, Message::Request { number, request }) => {
+                self.asked.push((peer, number, request))
+            }
             Output::Emit(Event::Solve { ticket, puzzle }) => self.searches.push((ticket, puzzle)),
             Output::Emit(Event::Cancel { ticket }) => self.searches.retain(|(search, _)| *search != ticket),
             Output::Emit(Event::Choose { peer, number, limit, solution }) => {

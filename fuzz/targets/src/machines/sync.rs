@@ -12,8 +12,7 @@ use conclave_protocol::{
     machine::{Input, Machine, Output},
     peer::Peer,
     sync::{
-        Command, Config, Event, MAX_FETCHES, MAX_HEIGHTS, MAX_IN_FLIGHT, MAX_LOOKUPS, Message, ProvedHeight, Request,
-        Response, Sync,
+        Command, Config, Event, MAX_HEIGHTS, MAX_LOOKUPS, Message, ProvedHeight, Request, Response, Sync,
     },
     time::Time,
 };
@@ -61,13 +60,16 @@ impl Following {
             return Some(Input::Received(of, Message::Response { number, response }));
         }
         let number = draw::number(source, &world::KNOWN);
-        Some(Input::Received(peer, match chance(source, 32) {
-            true => Message::Response { number, response: draw::value(source, &world::KNOWN).ok()? },
-            false => Message::Request { number, request: draw::value(source, &world::KNOWN).ok()? },
-        }))
+        Some(Input::Received(
+            peer,
+            match chance(source, 32) {
+                true => Message::Response { number, response: draw::value(source, &world::KNOWN).ok()? },
+                false => Message::Request { number, request: draw::value(source, &world::KNOWN).ok()? },
+            },
+        ))
     }
 
-    fn command(&mut self, source: &mut Unstructured<'_>) -> Command {
+    fn command(&mut self, source: &mut Unstructured<'_>, now: Time) -> Command {
         let peer = any_peer(source);
         if let Some((of, last)) = self.delivered.filter(|_| chance(source, 128)) {
             self.delivered = None;
@@ -75,7 +77,7 @@ impl Following {
                 return Command::Rejected { peer: of, reason: "it does not hold".into() };
             }
             self.height = self.height.max(last);
-            self.machine.handle(Input::Command(Command::Height { height: self.height }), Time(0));
+            self.machine.handle(Input::Command(Command::Height { height: self.height }), now);
             return Command::Applied;
         }
         match below(source, 8) {
@@ -105,9 +107,11 @@ impl Following {
                 let peers = (0..below(source, 4)).map(|_| any_peer(source)).collect();
                 Command::FetchBlock { height: block.header.height, hash: block.hash(), peers }
             }
-            _ => {
-                Command::Joined { peer, height: draw::number(source, &world::KNOWN), follows: chance(source, 128) }
-            }
+            _ => Command::Joined {
+                peer,
+                height: draw::number(source, &world::KNOWN),
+                follows: chance(source, 128),
+            },
         }
     }
 }
@@ -139,7 +143,7 @@ impl Subject for Following {
             0 => Some(Input::Connected(any_peer(source))),
             1 => Some(Input::Disconnected(any_peer(source))),
             2..5 => self.received(source),
-            _ => Some(Input::Command(self.command(source))),
+            _ => Some(Input::Command(self.command(source, now))),
         };
         if let Some(input) = input {
             self.machine.handle(input, now);
@@ -157,7 +161,10 @@ impl Subject for Following {
             Output::Emit(Event::Lookup { token, request }) => self.lookups.push((token, request)),
             Output::Emit(Event::Deliver { peer, heights }) => {
                 let found: Vec<Height> = heights.iter().map(|height| height.decided.height()).collect();
-                assert!(found.iter().zip(found.iter().skip(1)).all(|(one, next)| one + 1 == *next), "{found:?}");
+                assert!(
+                    found.iter().zip(found.iter().skip(1)).all(|(one, next)| one + 1 == *next),
+                    "{found:?}"
+                );
                 assert!(self.delivered.is_none(), "delivers before the last ones are applied");
                 self.delivered = found.last().map(|last| (peer, *last));
             }
@@ -168,6 +175,5 @@ impl Subject for Following {
     fn check(&mut self) {
         let most = MAX_LOOKUPS * world::NODES;
         assert!(self.lookups.len() <= most, "{} lookups", self.lookups.len());
-        let _ = (MAX_FETCHES, MAX_IN_FLIGHT);
     }
 }
