@@ -82,38 +82,6 @@ pub fn peer_records(bytes: &[u8]) {
     }
 }
 
-/// One input of each decoder, the longest-lived kinds of them, for a corpus.
-pub fn seeds() -> Vec<(&'static str, Vec<u8>)> {
-    let block = world::block(1, 0, 1);
-    let proof = world::certificate(1, block.hash());
-    let ledger = [
-        codec::encode(&*world::transaction(1)),
-        codec::encode(&proof),
-        codec::encode(&**world::GENESIS),
-        codec::encode(&world::transaction(1).request),
-        codec::encode(&world::transaction(1).request.payload),
-        codec::encode(&block.header),
-        codec::encode(&*block),
-        codec::encode(&Skip { network: world::network(), height: 2, parent: block.hash() }),
-        codec::encode(&Decided::Block(block.clone())),
-        codec::encode(proof.signatures()),
-    ];
-    let votes = world::signatures(1, Kind::Vote, Value::Skip, &[0, 2]);
-    let messages = [
-        codec::encode(&consensus::Message::Skip { height: 1, votes }),
-        codec::encode(&LogRecord::Decided { height: 1, value: Value::Skip, proof: Some(proof.clone()) }),
-        codec::encode(&dissemination::Message::Transactions(vec![world::transaction(1)])),
-    ];
-    let selected = |index: usize, bytes: Vec<u8>| [vec![index as u8], bytes].concat();
-    let all = |name, list: Vec<Vec<u8>>| {
-        list.into_iter().enumerate().map(move |(index, bytes)| (name, selected(index, bytes)))
-    };
-    let record = world::peer_record(1, 1);
-    let mut seeds: Vec<_> = all("ledger", ledger.into()).chain(all("messages", messages.into())).collect();
-    seeds.push(("peer_records", record.envelope().to_vec()));
-    seeds
-}
-
 /// Lets the first byte choose.
 pub fn select(decoders: &[Decoder], bytes: &[u8]) {
     if let Some((first, rest)) = bytes.split_first() {

@@ -7,7 +7,7 @@
 //! - [`machines`]: the machines, over inputs in any order; [`laws`]: what holds for all of them.
 //! - [`node`]: all of them together, with the chain and the pool.
 //! - [`files`]: what is read from disks. [`streams`]: what is read from connections.
-//! - [`draw`]: how bytes become values. [`world`]: who and what there is.
+//! - [`draw`]: how bytes become values. [`world`]: who and what there is. [`seeds`]: inputs to begin with.
 
 pub mod decoders;
 pub mod draw;
@@ -15,6 +15,7 @@ pub mod files;
 pub mod laws;
 pub mod machines;
 pub mod node;
+pub mod seeds;
 pub mod streams;
 pub mod world;
 

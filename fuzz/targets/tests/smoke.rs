@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use conclave_fuzz_targets::{TARGETS, decoders};
+use conclave_fuzz_targets::{TARGETS, seeds};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::{
@@ -72,7 +72,7 @@ fn smoke(name: &str) {
     let seed = setting("CONCLAVE_FUZZ_SEED", 1);
     let rounds = setting("CONCLAVE_FUZZ_ROUNDS", ROUNDS);
     let mut random = ChaCha20Rng::seed_from_u64(seed);
-    let made = decoders::seeds().into_iter().filter(|(of, _)| *of == name);
+    let made = seeds::all().into_iter().filter(|(of, _)| *of == name);
     let mut inputs: Vec<(String, Vec<u8>)> = made.map(|(_, bytes)| ("a seed".to_owned(), bytes)).collect();
     inputs.extend(files(name));
     inputs.push(("nothing".into(), Vec::new()));
