@@ -67,7 +67,7 @@ fn fill(network: &Network) -> (Hash, Hash) {
         revote: true,
     }));
     decide(Payload::Poll(polls::Payload::CastBallot { poll, choice: Choice::One(0) }));
-    let change = Change::SetLimits(Limits::default());
+    let change = Change::SetLimits(Limits { expiry_heights: 990, ..Limits::default() });
     (poll, decide(Payload::Governance(governance::Payload::Propose { change })))
 }
 

@@ -41,7 +41,7 @@ pub fn all() -> Vec<(&'static str, Vec<u8>)> {
     chosen("messages", messages());
     chosen("texts", texts());
     chosen("archive", vec![archive(), codec::encode(&skip())]);
-    chosen("frames", vec![[&[0, 0, 0, 3], b"one".as_slice(), &[0, 0, 0, 0]].concat()]);
+    chosen("frames", vec![[[0, 0, 0, 3].as_slice(), b"one", &[0; 4]].concat()]);
     let record = world::peer_record(1, 1).envelope().to_vec();
     chosen("rendezvous", vec![vec![2, 8, 1], vec![4, 8, 3, 42, 0], record.clone()]);
     seeds.push(("peer_records", record));

@@ -26,7 +26,7 @@ pub fn frames(bytes: &[u8]) {
     assert_eq!(read(bytes.len().max(1)), (result, frames.clone()), "frames depend on how the stream is cut");
     let written: Vec<u8> = frames
         .iter()
-        .flat_map(|frame| [&(frame.len() as u32).to_be_bytes(), frame.as_slice()].concat())
+        .flat_map(|frame| [(frame.len() as u32).to_be_bytes().as_slice(), frame].concat())
         .collect();
     assert!(bytes.starts_with(&written), "frames are the bytes of the stream");
     assert!(result.is_err() || written.len() == bytes.len());
@@ -38,8 +38,9 @@ pub fn rendezvous(bytes: &[u8]) {
 }
 
 fn response(bytes: &[u8]) {
-    let read = rendezvous::Codec.read_response(&rendezvous::PROTOCOL, &mut Cursor::new(bytes));
-    if let Ok(rendezvous::Response::Discovered { records, .. }) = block_on(read) {
+    let stream = &mut Cursor::new(bytes);
+    let read = block_on(rendezvous::Codec.read_response(&rendezvous::PROTOCOL, stream));
+    if let Ok(rendezvous::Response::Discovered { records, .. }) = read {
         assert!(records.len() <= rendezvous::MAX_RECORDS);
     }
 }
@@ -51,7 +52,7 @@ fn request(bytes: &[u8]) {
 /// The same behind a length that fits, which a fuzzer seldom finds.
 fn framed(bytes: &[u8]) -> Vec<u8> {
     let length = bytes.len().min(0x3fff);
-    [&[length as u8 | 0x80, (length >> 7) as u8], &bytes[..length]].concat()
+    [[length as u8 | 0x80, (length >> 7) as u8].as_slice(), &bytes[..length]].concat()
 }
 
 fn framed_response(bytes: &[u8]) {

@@ -15,8 +15,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Mutations of each target.
-const ROUNDS: u64 = 300;
+/// Mutations of a target: fewer where each is a whole node's life, or a file of four megabytes.
+fn rounds(target: &str) -> u64 {
+    match target {
+        "log" => 10,
+        "node" => 60,
+        "consensus" => 150,
+        _ => 300,
+    }
+}
 
 /// Longest input that mutations make.
 const MAX_BYTES: usize = 2 << 10;
@@ -70,7 +77,7 @@ fn run(target: fn(&[u8]), bytes: &[u8], whence: &str) {
 fn smoke(name: &str) {
     let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).unwrap();
     let seed = setting("CONCLAVE_FUZZ_SEED", 1);
-    let rounds = setting("CONCLAVE_FUZZ_ROUNDS", ROUNDS);
+    let rounds = setting("CONCLAVE_FUZZ_ROUNDS", rounds(name));
     let mut random = ChaCha20Rng::seed_from_u64(seed);
     let made = seeds::all().into_iter().filter(|(of, _)| *of == name);
     let mut inputs: Vec<(String, Vec<u8>)> = made.map(|(_, bytes)| ("a seed".to_owned(), bytes)).collect();
