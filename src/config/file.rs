@@ -96,7 +96,11 @@ pub fn read(home: &Path) -> Result<Layer, FileError> {
     parse(home, &path, &located::read_text(&path)?)
 }
 
-fn parse(home: &Path, path: &Path, text: &str) -> Result<Layer, FileError> {
+/// Reads the text of such a file, which errors call `path`.
+///
+/// # Errors
+/// With file, line and field.
+pub fn parse(home: &Path, path: &Path, text: &str) -> Result<Layer, FileError> {
     let file: File = located::parse(path, text)?;
     let in_home = |path: Option<PathBuf>| path.map(|path| home.join(path));
     let plain =

@@ -565,11 +565,13 @@ impl Handshake {
 
     fn establish(&mut self, peer: Peer, hello: Hello, now: Time) {
         self.advance(peer, Step::Established(hello.clone()), now);
-        let mut direction = Direction::Accepted;
-        if let Some(state) = self.peers.get_mut(&peer) {
-            state.role = Some(hello.role);
-            direction = state.latest.direction;
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if state.connections.is_empty() {
+            // The last message outlived its connection: it counts when the next connection is there.
+            return;
         }
+        state.role = Some(hello.role);
+        let direction = state.latest.direction;
         self.dialling.established(&peer, now);
         let Hello { role, height, version, record, .. } = hello;
         // It was checked when it came.

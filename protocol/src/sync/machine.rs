@@ -206,7 +206,8 @@ pub struct Sync {
     peers: BTreeMap<Peer, PeerState>,
     /// Ranges by their first height.
     ranges: BTreeMap<Height, Range>,
-    delivered: Option<Peer>,
+    /// Who gave the heights that are being applied, and the last of them.
+    delivered: Option<(Peer, Height)>,
     catching_up: bool,
     fetches: BTreeMap<BlockHash, Fetch>,
     lookups: BTreeMap<u64, Peer>,
@@ -281,17 +282,22 @@ impl Sync {
         }
         if self.fetch_from().is_some_and(|at| at <= now) {
             self.catching_up = true;
+            // What is delivered makes room for another range.
+            self.deliver();
             self.ask_ranges(now);
         } else if self.catching_up && self.target() <= self.height {
             (self.catching_up, self.hurry) = (false, false);
             self.ranges.clear();
             self.emit(Event::CaughtUp { height: self.height });
+        } else {
+            self.deliver();
         }
-        self.deliver();
     }
 
     fn ask_ranges(&mut self, now: Time) {
-        let mut from = self.height + 1;
+        // What is being applied is not asked for again.
+        let applying = self.delivered.map_or(0, |(_, last)| last);
+        let mut from = self.height.max(applying) + 1;
         let step = Height::from(self.config.range.min(MAX_HEIGHTS));
         while self.ranges.len() < MAX_IN_FLIGHT {
             if let Some(range) = self.ranges.get(&from) {
@@ -327,7 +333,7 @@ impl Sync {
             && self.ranges.get(&next).is_some_and(|range| range.pending.is_none())
             && let Some(range) = self.ranges.remove(&next)
         {
-            self.delivered = Some(range.peer);
+            self.delivered = range.heights.last().map(|last| (range.peer, last.decided.height()));
             self.emit(Event::Progress { height: self.height, target: self.target() });
             self.emit(Event::Deliver { peer: range.peer, heights: range.heights });
         }

@@ -118,6 +118,21 @@ fn ask(machine: &mut Sync, from: u8, number: u64, request: Request) -> Wanted {
     drain(machine)
 }
 
+#[test]
+fn heights_that_are_being_applied_are_not_asked_for_again() {
+    let mut machine = machine(true);
+    let asked = joined(&mut machine, 1, 1000, 0).ranges();
+    assert_eq!(asked, [(peer(1), 1, 1, 64)]);
+    let answered = answer(&mut machine, peer(1), 1, Response::Blocks(vec![proved(1), proved(2)]), 1);
+    assert!(answered.events.iter().any(|event| matches!(event, Event::Deliver { .. })), "{answered:?}");
+    // The next range is asked for at once, and begins behind what is being applied.
+    assert_eq!(answered.ranges(), [(peer(1), 2, 3, 64)]);
+    assert_eq!(joined(&mut machine, 2, 1000, 1).ranges(), [(peer(2), 3, 67, 64)]);
+    let due = machine.poll_timeout();
+    assert!(timeout(&mut machine, 2).sent.is_empty(), "a timeout that is not due asks for nothing");
+    assert_eq!(machine.poll_timeout(), due);
+}
+
 /// Peers 1 to 4 have 1,000 heights; `serve` says what each of them answers. Gives the own height at the end, who was
 /// fatally blamed, and who was asked.
 fn catch_up(

@@ -79,7 +79,8 @@ enum Asked {
         (schema::Cbor = "application/cbor"),
     )),
     responses(
-        (status = 200, body = TransactionStatus, description = "Decided; for several transactions `{\"results\":[…]}`."),
+        (status = 200, body = schema::Answered,
+            description = "Decided; for several transactions `{\"results\":[…]}`, whatever became of them."),
         (status = 202, body = TransactionStatus, description = "Admitted, waits to be decided."),
         (status = 409, body = Problem, content_type = "application/problem+json",
             description = "Already waiting or already on the chain."),

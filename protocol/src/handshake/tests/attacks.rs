@@ -51,6 +51,25 @@ fn assert_refused(wanted: &Wanted, expected: RefusalReason) {
     assert!(told && closed && !is_established(wanted), "{wanted:?}");
 }
 
+/// The last step arrives after the connection that it was sent over is gone.
+#[test]
+fn nobody_is_established_without_a_connection() {
+    let mut victim = Handshake::new(config(0, 0));
+    let challenge = challenge_of(&mut victim, peer(9), hello_of(9, Hash([1; 32])));
+    let role = Role::Validator(validator_key(9).public());
+    let binding = Binding { network: Hash([7; 32]), challenge, prover: peer(9), verifier: peer(0), role };
+    let signature = binding.sign(&validator_key(9));
+    request(&mut victim, peer(9), Request::Proof { signature }, at(1));
+    command(&mut victim, Command::ConnectionClosed { peer: peer(9), connection: 1 }, at(2));
+    let wanted = request(&mut victim, peer(9), Request::Done, at(3));
+    assert!(!is_established(&wanted), "{wanted:?}");
+    // With the next connection, dialled by this side at about the same time, it is; with none it is forgotten.
+    let wanted = connect(&mut victim, peer(9), 2, Direction::Dialled, at(4));
+    assert!(is_established(&wanted), "{wanted:?}");
+    let wanted = command(&mut victim, Command::ConnectionClosed { peer: peer(9), connection: 2 }, at(5));
+    assert!(wanted.events.contains(&Event::Lost { peer: peer(9) }), "{wanted:?}");
+}
+
 /// Node 1 holds validator key 1; node 9 is the attacker; node 0 the victim.
 #[test]
 fn a_proof_for_anything_else_is_a_false_claim() {
