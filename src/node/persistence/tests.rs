@@ -11,6 +11,7 @@ use conclave_ledger::{
     hash::Hash,
     keys::SecretKey,
     signed::{Kind, Slot, Value},
+    transaction::SharedTransaction,
     validators::{FaultBound, Validator},
 };
 use conclave_protocol::consensus::SignedRecord;
@@ -62,7 +63,7 @@ fn large() -> LogRecord {
         expires: 9,
         payload: conclave_ledger::applications::Payload::Record(record),
     };
-    let transaction = Arc::new(request.sign(&key));
+    let transaction: SharedTransaction = request.sign(&key).into();
     let transactions = std::iter::repeat_n(transaction, 60).collect();
     LogRecord::Block(Arc::new(Block { header, proofs: Vec::new(), transactions }))
 }
@@ -95,6 +96,13 @@ fn records_of_any_size_come_back_in_order() {
     append_all(home.path(), &records[..200]);
     append_all(home.path(), &records[200..]);
     assert!(log(home.path()) == records);
+}
+
+/// What lets the database take the bytes that were made for the log.
+#[test]
+fn a_block_is_written_alike_in_the_log_and_in_the_database() {
+    let LogRecord::Block(block) = large() else { panic!("a block") };
+    assert_eq!(large().encode(), codec::encode(&Decided::Block(block)));
 }
 
 #[test]
