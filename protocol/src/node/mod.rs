@@ -64,7 +64,7 @@ use std::{
     time::Duration,
 };
 
-/// Blocks of the open height that others may pull from this node.
+/// Blocks of the open height and the one before that others may pull from this node.
 const BLOCKS_AT_HAND: usize = 8;
 
 /// What the logic is told once.
@@ -138,7 +138,7 @@ pub struct Node {
     /// Proofs of the heights since the last block, and of the last block.
     proofs: BTreeMap<Height, Proof>,
     executions: BTreeMap<BlockHash, Execution>,
-    /// Blocks of the open height.
+    /// Blocks of the open height and of the last decided one, which storage may not hold yet.
     at_hand: VecDeque<(BlockHash, Arc<Block>)>,
     /// Blocks of the open height that the log holds.
     logged: BTreeSet<BlockHash>,
@@ -151,8 +151,6 @@ pub struct Node {
     /// Evidence whose height is not decided yet.
     evidence: Vec<Evidence>,
     failed: bool,
-    /// The last message sent and its bytes: a broadcast is encoded once.
-    encoded: Option<(consensus::Message, Arc<[u8]>)>,
     effects: VecDeque<Effect>,
 }
 
@@ -204,7 +202,6 @@ impl Node {
             last_resume: None,
             evidence: Vec::new(),
             failed: false,
-            encoded: None,
             effects: VecDeque::new(),
         };
         let blocks = node.replay(restored.log)?;

@@ -83,7 +83,7 @@ impl World<'_> {
             Some(height) => self.serve(number, host, height),
             None => {
                 let ticket = number as u64;
-                self.input(host, Input::Submit { ticket, transactions: vec![transaction] });
+                self.input(host, Input::Submit { ticket, transactions: vec![transaction.into()] });
             }
         }
     }

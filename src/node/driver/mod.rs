@@ -16,7 +16,7 @@ mod talking;
 use super::{
     NodeError,
     gossip::Gossip,
-    handle::{Handle, NodeEvent, NodeStatus, Outcome, Request},
+    handle::{Handle, NodeEvent, NodeStatus, Outcome, Report, Request},
     known_peers_file,
     metrics::Metrics,
     network::{self, Network},
@@ -27,7 +27,7 @@ use crate::{
     config::NodeConfig,
     storage::{WalEvent, WriterEvent},
 };
-use conclave_ledger::{hash::TransactionId, pool::PoolError};
+use conclave_ledger::hash::TransactionId;
 use conclave_protocol::{
     handshake::Command,
     known_peers::{SavedPeers, Source},
@@ -37,6 +37,7 @@ use conclave_protocol::{
 use connected::Connected;
 use futures::StreamExt;
 use libp2p::Multiaddr;
+use requests::Submission;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -44,14 +45,14 @@ use std::{
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     task::JoinHandle,
 };
 
 /// Requests that are taken at once before the swarm has its turn again.
 const REQUESTS_AT_ONCE: usize = 256;
 
-/// Most callers that wait for transactions.
+/// Most transactions that callers wait for.
 const MAX_WAITING: usize = 65_536;
 
 /// Longest time in which a leaving node waits for its peers.
@@ -82,9 +83,9 @@ pub(super) struct Driver {
     status: NodeStatus,
     connected: Connected,
     barrier: Barrier,
-    tickets: BTreeMap<u64, oneshot::Sender<Vec<Result<TransactionId, PoolError>>>>,
+    submissions: BTreeMap<u64, Submission>,
     next_ticket: u64,
-    waiting: BTreeMap<TransactionId, Vec<oneshot::Sender<Outcome>>>,
+    waiting: BTreeMap<TransactionId, Vec<mpsc::UnboundedSender<Report>>>,
     found: (mpsc::UnboundedSender<Input>, mpsc::UnboundedReceiver<Input>),
     failed: Option<NodeError>,
     leaving_until: Option<Instant>,
@@ -124,7 +125,7 @@ impl Driver {
             status,
             connected: Connected::default(),
             barrier: Barrier::default(),
-            tickets: BTreeMap::new(),
+            submissions: BTreeMap::new(),
             next_ticket: 0,
             waiting: BTreeMap::new(),
             found,
@@ -251,8 +252,8 @@ impl Driver {
             DiskEvent::Wal(WalEvent::Failed(error)) => {
                 self.failed = Some(NodeError::LogFailed(error.to_string()));
             }
-            DiskEvent::Writer(WriterEvent::Committed { height, wal_sequence }) => {
-                self.persistence.committed(height, wal_sequence);
+            DiskEvent::Writer(WriterEvent::Committed { batches, height, wal_sequence }) => {
+                self.persistence.committed(batches, height, wal_sequence);
             }
             DiskEvent::Writer(WriterEvent::Failed(error)) => {
                 self.failed = Some(NodeError::DatabaseFailed(error.to_string()));
@@ -290,12 +291,7 @@ impl Driver {
                 self.send_to_network(effect);
             }
             Effect::Lookup { token, request } => self.look_up(token, request),
-            Effect::Submitted { ticket, verdicts } => {
-                if let Some(reply) = self.tickets.remove(&ticket) {
-                    // The caller may have gone meanwhile.
-                    let _ = reply.send(verdicts);
-                }
-            }
+            Effect::Submitted { ticket, verdicts } => self.submitted(ticket, verdicts),
             Effect::Dropped(dropped) => {
                 for (id, reason) in dropped {
                     self.answer(&id, &Outcome::Dropped(reason));
@@ -365,7 +361,7 @@ impl Driver {
     fn answer(&mut self, id: &TransactionId, outcome: &Outcome) {
         for reply in self.waiting.remove(id).into_iter().flatten() {
             // The caller may have gone meanwhile.
-            let _ = reply.send(outcome.clone());
+            let _ = reply.send((*id, outcome.clone()));
         }
     }
 

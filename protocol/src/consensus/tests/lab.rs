@@ -51,7 +51,7 @@ pub(super) fn block(height: Height, leader: usize, number: u64) -> Arc<Block> {
         proofs: Hash::ZERO,
         transactions: Hash::ZERO,
     };
-    Arc::new(Block { header, proofs: Vec::new(), transactions: vec![Arc::new(request.sign(&sender))] })
+    Arc::new(Block { header, proofs: Vec::new(), transactions: vec![request.sign(&sender).into()] })
 }
 
 pub(super) fn signatures(height: Height, kind: Kind, value: Value, signers: &[usize]) -> SignatureSet {
