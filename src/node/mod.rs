@@ -26,6 +26,7 @@ use crate::{
     storage::{DatabaseError, StoreError, WalQueueError},
 };
 use conclave_behaviours::{SwarmError, discovery};
+use conclave_ledger::{chain::Chain, keys::SecretKey};
 use conclave_protocol::{
     node::{self as logic, RestoreError},
     peer::Peer,
@@ -87,6 +88,16 @@ pub enum NodeError {
         /// What is wrong.
         error: RestoreError,
     },
+    /// A validator without room for the others.
+    #[error(
+        "network.max_connections is {limit}, and this validator needs {least} for the others: allow as many, or more"
+    )]
+    TooFewConnections {
+        /// What is configured.
+        limit: usize,
+        /// What it takes.
+        least: usize,
+    },
     /// The transports.
     #[error(transparent)]
     Swarm(#[from] SwarmError),
@@ -146,6 +157,8 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let network = opened.restored.chain.network();
     let mut behaviour =
         conclave_behaviours::Config::new(network.to_string()[..16].to_owned(), version.to_owned());
+    check_connections(config.meeting.max_connections, &opened.restored.chain, validator_key.as_ref())?;
+    behaviour.max_connections = u32::try_from(config.meeting.max_connections).unwrap_or(u32::MAX);
     behaviour.tracker = config.serve_tracker.then(Default::default);
     behaviour.discovery = finders_of(&config.discovery);
     behaviour.nat = config.discovery.nat;
@@ -181,7 +194,7 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     };
     let start = Instant::now();
     let clock = driver::clock(start);
-    let chain = conclave_ledger::chain::Chain::new(genesis);
+    let chain = Chain::new(genesis);
     let (proofs, known_peers) = Default::default();
     let empty = logic::Restored { chain, proofs, log: Vec::new(), known_peers };
     let mut restored = std::mem::replace(&mut opened.restored, empty);
@@ -220,6 +233,17 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         // A panic there has been printed; the node's own result says more.
         Err(_) => result,
     }
+}
+
+/// A validator has to have room for all others, a visitor, a dial and a stranger.
+fn check_connections(limit: usize, chain: &Chain, key: Option<&SecretKey>) -> Result<(), NodeError> {
+    let validators = chain.validators();
+    let is_member = key.is_some_and(|key| validators.index_of(&key.public()).is_some());
+    let least = validators.members.len() + 2;
+    if is_member && limit < least {
+        return Err(NodeError::TooFewConnections { limit, least });
+    }
+    Ok(())
 }
 
 /// The finders that a configuration switches on. Who has to be reached over a relay cannot serve the table.

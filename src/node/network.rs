@@ -460,9 +460,9 @@ impl Network {
         std::mem::take(&mut self.unsent)
     }
 
-    /// Number of established connections.
-    pub(super) fn connections(&self) -> usize {
-        self.connections.len()
+    /// Number of established connections, those to trackers and strangers too.
+    pub(super) fn connections(&self) -> u32 {
+        self.swarm.network_info().connection_counters().num_established()
     }
 
     fn dial_peer(&mut self, peer: Peer, addresses: &[String]) -> Vec<Input> {

@@ -119,6 +119,11 @@ impl Handshake {
         self.peers.get(peer).is_some_and(|state| matches!(state.step, Step::SentDone(..)))
     }
 
+    /// Whether a connection to a peer is there, its handshake done or not.
+    pub fn is_connected(&self, peer: &Peer) -> bool {
+        self.peers.get(peer).is_some_and(|state| !state.connections.is_empty())
+    }
+
     fn emit(&mut self, event: Event) {
         self.outputs.push_back(Output::Emit(event));
     }

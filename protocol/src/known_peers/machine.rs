@@ -3,6 +3,7 @@
 use super::{
     entry::{Entry, Standing, Teller},
     event::{Command, Config, Event, Release},
+    places::Places,
     source::Source,
     table::Table,
 };
@@ -25,11 +26,14 @@ use std::{
 /// Connections that are kept over a restart.
 pub const ANCHORS: usize = 2;
 
-/// How long an observer may stay for which there is no place: to be admitted and to ask for addresses.
+/// How long an observer may stay for which there is no place, once it is admitted: to ask for addresses.
 pub const VISIT: Duration = Duration::from_secs(30);
 
-/// Most observers that visit so.
-pub const MAX_VISITORS: usize = 16;
+/// How long it may stay without asking.
+pub const ASKS_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long it stays when it was answered, so that the answer gets there.
+const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
 /// Most peers that are kept out of the table.
 const MAX_KEPT_OUT: usize = 1024;
@@ -112,6 +116,11 @@ impl KnownPeers {
     /// Whether a peer is connected, its handshake done.
     pub fn is_connected(&self, peer: &Peer) -> bool {
         self.connected.contains_key(peer)
+    }
+
+    /// Whether a peer is being dialled, or met.
+    pub fn is_dialled(&self, peer: &Peer) -> bool {
+        self.table.get(peer).is_some_and(|entry| entry.dialling_until.is_some())
     }
 
     /// The longest connections of the kind that may be replaced: they are not.
@@ -216,10 +225,19 @@ impl KnownPeers {
         if self.is_validator && dialled && validator.is_none() && !is_configured {
             return self.release(peer, Release::NotNeeded, now);
         }
-        let incoming = self.incoming().count();
-        if !dialled && validator.is_none() && incoming > self.config.max_observers + MAX_VISITORS {
+        let Places { settled, visitors, .. } = self.places();
+        if !dialled && validator.is_none() && self.incoming().count() > settled + visitors {
             self.release(peer, Release::Full, now);
         }
+    }
+
+    /// How the connections of this node are divided now.
+    pub(super) fn places(&self) -> Places {
+        if self.is_validator {
+            return Places::of_validator(&self.config, self.validators.len());
+        }
+        let dialled = self.connected.values().filter(|connection| connection.dialled).count();
+        Places::of_observer(&self.config, dialled)
     }
 
     /// Observers that dialled this node.
@@ -246,18 +264,25 @@ impl KnownPeers {
 
     fn admitted(&mut self, peer: Peer, now: Time) {
         let settled = self.incoming().filter(|one| one.admitted && one.visits_until.is_none()).count();
+        let is_full = settled >= self.places().settled;
         let Some(connection) = self.connected.get_mut(&peer) else { return };
         if std::mem::replace(&mut connection.admitted, true) {
             return;
         }
         let is_observer = !connection.dialled && connection.validator.is_none();
-        if is_observer && settled >= self.config.max_observers {
-            connection.visits_until = Some(now + VISIT);
+        if is_observer && is_full {
+            connection.visits_until = Some(now + ASKS_WITHIN);
         }
         self.enter(peer, now);
         if let Some((_, old)) = self.replacing.take_if(|(fresh, _)| *fresh == peer) {
             self.release(old, Release::NotNeeded, now);
         }
+    }
+
+    /// A visitor may stay until then.
+    fn visits_until(&mut self, peer: &Peer, until: Time) {
+        let visit = self.connected.get_mut(peer).and_then(|connection| connection.visits_until.as_mut());
+        visit.into_iter().for_each(|visit| *visit = until);
     }
 
     fn release(&mut self, peer: Peer, why: Release, now: Time) {
@@ -404,6 +429,8 @@ impl KnownPeers {
                 );
             }
             Command::Admitted { peer } => self.admitted(peer, now),
+            Command::Asks { peer } => self.visits_until(&peer, now + VISIT),
+            Command::Answered { peer } => self.visits_until(&peer, now + ANSWER_GRACE),
             Command::DialFailed { peer } => self.failed(peer, false, now),
             Command::Refused { peer, for_want_of_room } => self.failed(peer, for_want_of_room, now),
             Command::KeptOut { peer, until } => self.keep_out(peer, until, now),

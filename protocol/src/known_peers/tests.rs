@@ -51,6 +51,7 @@ fn config() -> Config {
         peer: peer(0),
         target_connections: 4,
         max_observers: 4,
+        max_connections: 512,
         refresh_interval: Duration::from_secs(REFRESH),
         max_attempts: 3,
         max_known_peers: 64,

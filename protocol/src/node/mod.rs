@@ -218,7 +218,12 @@ impl Node {
         match input {
             Input::Handshake(command) => {
                 self.overhear(&command, clock);
+                let closed = match &command {
+                    handshake::Command::ConnectionClosed { peer, .. } => Some(*peer),
+                    _ => None,
+                };
                 self.handshake.handle(MachineInput::Command(command), clock.time);
+                closed.into_iter().for_each(|peer| self.closed_early(peer, clock));
             }
             Input::ChannelOpened(peer, channel) => self.channel_opened(peer, channel, clock),
             Input::ChannelClosed(peer, channel) => self.channel_closed(peer, channel, clock),

@@ -74,6 +74,7 @@ fn known_peers() -> KnownPeers {
         peer: peer_of_key(&validator().public()),
         target_connections: 8,
         max_observers: 8,
+        max_connections: 512,
         refresh_interval: Duration::from_secs(600),
         max_attempts: 10,
         max_known_peers: 16,
