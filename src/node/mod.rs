@@ -1,7 +1,8 @@
 //! The running node: libp2p, disk, clocks and signals around the logic of the protocol crate.
 //!
 //! - `driver/`: the loop that feeds the logic and carries out its effects, in order, behind the log.
-//! - `network.rs`: the swarm's side of it. `tracking.rs`: the trackers'. `finding.rs`: other finders, NAT.
+//! - `network.rs`: the swarm; `events.rs` and `effects.rs`: what comes from it, and what it is told.
+//! - `tracking.rs`: the trackers, `tracker_metrics.rs` what is counted of them. `finding.rs`: other finders, NAT.
 //! - `dialling.rs`: dials that somebody waits for.
 //! - `known_peers_file.rs`: who is known, over a restart. `solver.rs`: proofs of work.
 //! - `persistence.rs`: the log's and the database's. `gossip.rs`: the local modules.
@@ -9,6 +10,8 @@
 
 mod dialling;
 mod driver;
+mod effects;
+mod events;
 mod finding;
 mod gossip;
 pub mod handle;
@@ -17,6 +20,7 @@ mod metrics;
 mod network;
 mod persistence;
 mod solver;
+mod tracker_metrics;
 pub(crate) mod tracking;
 
 use crate::{
@@ -167,8 +171,13 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let swarm = conclave_behaviours::build_swarm(identity.clone(), &behaviour, &mut registry)?;
     let metrics = metrics::Metrics::register(&mut registry);
     let gossip_metrics = gossip::GossipMetrics::register(&mut registry);
-    let tracking = tracking::Tracking::new(&config.trackers, &behaviour.network, identity);
-    let finding = finding::Finding::new(config.discovery.clone(), &network.0, &mut registry);
+    let tracking = tracking::Tracking::new(&config.trackers, &behaviour.network, identity, &mut registry);
+    let finding = finding::Finding::new(
+        config.discovery.clone(),
+        config.serve_tracker,
+        &network.0,
+        &mut registry,
+    );
     let mut network_side = network::Network::new(swarm, behaviour.name("handshake"), tracking, finding);
     network_side.start_finding();
     network_side.listen(&config.listen)?;

@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod cheats;
+mod crowd;
+mod eclipse;
+mod lying_tracker;
 #[path = "../common/network.rs"]
 mod network;
 mod observer;
@@ -11,6 +14,7 @@ mod observer;
 #[path = "../hostile/peer.rs"]
 mod peer;
 mod records;
+mod tracker;
 
 use conclave_ledger::hash::NetworkId;
 use network::{Network, eventually};

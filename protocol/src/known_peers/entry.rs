@@ -19,8 +19,10 @@ pub const MAX_ADDRESS_BYTES: usize = 256;
 /// Who told of a peer first: what one of them tells fills only a part of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Teller {
-    /// A finder.
+    /// A finder: all trackers of an earlier run are one.
     Finder(Source),
+    /// A tracker, so that one that lies leaves room for what the others tell.
+    Tracker(Peer),
     /// A peer; the peer itself, if it came by itself.
     Peer(Peer),
 }

@@ -38,6 +38,8 @@ pub enum Command {
         addresses: Vec<String>,
         /// Which finder.
         source: Source,
+        /// Which tracker, if it was one.
+        by: Option<Peer>,
     },
     /// A peer told of another.
     Told {

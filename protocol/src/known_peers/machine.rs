@@ -189,9 +189,9 @@ impl KnownPeers {
         self.table.get_mut(&peer)
     }
 
-    fn found(&mut self, peer: Peer, addresses: Vec<String>, source: Source, now: Time) {
+    fn found(&mut self, peer: Peer, addresses: Vec<String>, (source, teller): (Source, Teller), now: Time) {
         let group = addresses.first().map_or(NetworkGroup::Other, |address| NetworkGroup::of(address));
-        if let Some(entry) = self.entry(peer, Teller::Finder(source), group, false, now) {
+        if let Some(entry) = self.entry(peer, teller, group, false, now) {
             entry.sources.insert(source);
             entry.heard = now;
             entry.take_addresses(&peer, addresses);
@@ -419,7 +419,10 @@ impl KnownPeers {
 
     fn command(&mut self, command: Command, now: Time) {
         match command {
-            Command::Found { peer, addresses, source } => self.found(peer, addresses, source, now),
+            Command::Found { peer, addresses, source, by } => {
+                let teller = by.map_or(Teller::Finder(source), Teller::Tracker);
+                self.found(peer, addresses, (source, teller), now);
+            },
             Command::Told { by, record, validator } => self.told(by, record, validator, now),
             Command::Met { peer, validator, dialled, group, record } => {
                 let (since, admitted, visits_until) = (now, false, None);

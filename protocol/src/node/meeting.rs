@@ -143,6 +143,7 @@ impl Node {
             peer,
             addresses: vec![address.clone()],
             source: Source::Configured,
+            by: None,
         };
         match command {
             handshake::Command::AddAddress { peer, address } => {

@@ -240,8 +240,8 @@ impl Node {
                 self.request_failed(peer, protocol, number, clock)
             }
             Input::Submit { ticket, transactions } => self.submit(ticket, transactions, clock),
-            Input::Found { peer, addresses, source } => {
-                self.known_command(known_peers::Command::Found { peer, addresses, source }, clock);
+            Input::Found { peer, addresses, source, by } => {
+                self.known_command(known_peers::Command::Found { peer, addresses, source, by }, clock);
             }
             Input::DialFailed(peer) => {
                 self.known_command(known_peers::Command::DialFailed { peer }, clock);

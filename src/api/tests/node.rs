@@ -8,7 +8,7 @@ use crate::{
     chat::Said,
     client::Client,
     node::handle::{
-        Dialled, EVENT_QUEUE, Handle, NodeEvent, NodeStatus, NodeView, Outcome, PeerInfo, REQUEST_QUEUE,
+        Dialled, EVENT_QUEUE, Handle, NodeEvent, NodeStatus, NodeView, NotDialled, Outcome, PeerInfo, REQUEST_QUEUE,
         RecentHeight, Request,
     },
     storage::{Batch, Database, TransactionLocation},
@@ -82,7 +82,7 @@ fn known_peers() -> KnownPeers {
     };
     let mut known = KnownPeers::new(config, Time(0));
     let addresses = vec!["/ip4/192.0.2.9/tcp/7700".into()];
-    let command = known_peers::Command::Found { peer: known_peer(), addresses, source: Source::Tracker };
+    let command = known_peers::Command::Found { peer: known_peer(), addresses, source: Source::Tracker, by: None };
     known.handle(Input::Command(command), Time(0));
     known
 }
@@ -372,7 +372,7 @@ pub(super) fn node(limits: PoolLimits) -> (Handle, Controls, tempfile::TempDir) 
         events: events.clone(),
         database: database.clone(),
         decides: true,
-        dialled: Err("nobody is there".into()),
+        dialled: Err(NotDialled::Failed("nobody is there".into())),
     };
     tokio::spawn(fake.run(requests_in, controls_in));
     (Handle { requests, events, database, stopping: watch::Sender::new(false) }, controls, home)

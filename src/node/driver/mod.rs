@@ -153,7 +153,7 @@ impl Driver {
         for address in std::mem::take(&mut self.gathered) {
             if let Some(peer) = network::peer_in(&address).and_then(|id| network::peer_of(&id)) {
                 let addresses = vec![address.to_string()];
-                self.input(Input::Found { peer, addresses, source: Source::Tracker });
+                self.input(Input::Found { peer, addresses, source: Source::Tracker, by: None });
             }
         }
         for address in std::mem::take(&mut self.peers) {
