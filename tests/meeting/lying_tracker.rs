@@ -11,7 +11,10 @@ use libp2p::{
     request_response::{self, Message, ProtocolSupport},
     swarm::SwarmEvent,
 };
-use std::{io, time::Duration};
+use std::{io, ops::Range, time::Duration};
+
+/// Different pages of the tracker that has always more: more records in all than a table has places for.
+const PAGES: usize = 5;
 
 /// How a tracker lies.
 #[derive(Clone, Copy, Debug)]
@@ -96,11 +99,11 @@ fn registered() -> Vec<u8> {
     framed([&[0x08, 1], field(3, &ok).as_slice()].concat())
 }
 
-/// So many peers of this network, each signed by a key of its own or, where that is a lie, by another.
-fn discovered(network: &str, records: usize, forged: bool) -> Vec<u8> {
+/// Peers of this network with these numbers, each signed by a key of its own or, where that is a lie, by another.
+fn discovered(network: &str, records: Range<usize>, forged: bool) -> Vec<u8> {
     let namespace = field(1, format!("conclave/{}", &network[..16]).as_bytes());
     let mut answer = Vec::new();
-    for number in 0..records {
+    for number in records {
         let mut seed = [1; 32];
         seed[..8].copy_from_slice(&(number as u64).to_be_bytes());
         // On port 1 of loopback nobody listens; each is in a part of the network of its own.
@@ -132,11 +135,13 @@ async fn start(lie: Lie, network: String) -> String {
             break address.with_p2p(*swarm.local_peer_id()).unwrap().to_string();
         }
     };
-    let told = match lie {
-        Lie::Forged => discovered(&network, 200, true),
-        Lie::Endless => discovered(&network, MAX_RECORDS, false),
-        Lie::Garbage | Lie::Silence | Lie::Nobody => discovered(&network, 0, false),
+    let page = |page: usize| discovered(&network, page * MAX_RECORDS..(page + 1) * MAX_RECORDS, false);
+    let told: Vec<Vec<u8>> = match lie {
+        Lie::Forged => vec![discovered(&network, 0..200, true)],
+        Lie::Endless => (0..PAGES).map(page).collect(),
+        Lie::Garbage | Lie::Silence | Lie::Nobody => vec![discovered(&network, 0..0, false)],
     };
+    let mut pages = told.into_iter().cycle();
     tokio::spawn(async move {
         // Questions that are never answered.
         let mut held = Vec::new();
@@ -154,7 +159,7 @@ async fn start(lie: Lie, network: String) -> String {
                 }
                 (Lie::Garbage, _) => framed(b"garbage".to_vec()),
                 (_, 0) => registered(),
-                (_, _) => told.clone(),
+                (_, _) => pages.next().unwrap(),
             };
             // The node may be gone.
             let _ = swarm.behaviour_mut().send_response(channel, answer);

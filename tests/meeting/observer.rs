@@ -77,9 +77,11 @@ impl Observer {
         let log = std::fs::File::create(self.log_path()).unwrap();
         let mut command = program();
         command.env("CONCLAVE_LOG_FORMAT", "json").arg("--home").arg(&self.home).arg("run");
-        command.arg("--genesis").arg(&self.genesis);
         command.args(["--listen", "/ip4/127.0.0.1/tcp/0", "--api-listen", "127.0.0.1:0"]);
         // What a test asks for comes first; a flag is given once.
+        if !arguments.contains(&"--genesis") {
+            command.arg("--genesis").arg(&self.genesis);
+        }
         if !arguments.contains(&"--admission-bits") {
             command.args(["--admission-bits", BITS]);
         }
