@@ -129,7 +129,7 @@ pub(crate) enum Seen {
     Asked(Lane, Vec<u8>, exchange::ResponseChannel),
     Answered(request_response::OutboundRequestId, Lane, Result<Vec<u8>, String>),
     /// The node takes announcements of a topic.
-    Subscribed(PeerId, gossipsub::TopicHash),
+    Subscribed(gossipsub::TopicHash),
 }
 
 /// The attacker.
@@ -403,7 +403,7 @@ impl Attacker {
     pub(crate) async fn subscribed(&mut self, data_type: u16) {
         let name = self.topic(data_type).hash();
         self.wait("the node subscribes", |seen| match seen {
-            Seen::Subscribed(_, topic) if topic == name => Ok(()),
+            Seen::Subscribed(topic) if topic == name => Ok(()),
             other => Err(other),
         })
         .await;
@@ -466,7 +466,7 @@ fn translate(event: SwarmEvent<ProtocolsEvent>) -> Option<Seen> {
             ProtocolsEvent::Peers(event) => exchange_seen(Lane::Peers, event),
             ProtocolsEvent::Identify(_) => None,
             ProtocolsEvent::Gossipsub(event) => match event {
-                gossipsub::Event::Subscribed { peer_id, topic } => Some(Seen::Subscribed(peer_id, topic)),
+                gossipsub::Event::Subscribed { topic, .. } => Some(Seen::Subscribed(topic)),
                 _ => None,
             },
         },
