@@ -172,12 +172,8 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let metrics = metrics::Metrics::register(&mut registry);
     let gossip_metrics = gossip::GossipMetrics::register(&mut registry);
     let tracking = tracking::Tracking::new(&config.trackers, &behaviour.network, identity, &mut registry);
-    let finding = finding::Finding::new(
-        config.discovery.clone(),
-        config.serve_tracker,
-        &network.0,
-        &mut registry,
-    );
+    let finding =
+        finding::Finding::new(config.discovery.clone(), config.serve_tracker, &network.0, &mut registry);
     let mut network_side = network::Network::new(swarm, behaviour.name("handshake"), tracking, finding);
     network_side.start_finding();
     network_side.listen(&config.listen)?;

@@ -154,7 +154,8 @@ impl Network {
     /// Where a running node's gossip API is, if it was told to have one.
     pub(crate) fn gossip(&self, node: usize) -> std::net::SocketAddr {
         eventually("the gossip API is up", || {
-            let log = self.log(node).replace("\u{1b}[3m", "").replace("\u{1b}[0m", "").replace("\u{1b}[2m", "");
+            let log =
+                self.log(node).replace("\u{1b}[3m", "").replace("\u{1b}[0m", "").replace("\u{1b}[2m", "");
             let line = log.lines().rfind(|line| line.contains("the gossip API is up"))?;
             line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
         })

@@ -78,7 +78,8 @@ fn announcer(key: &SecretKey, network: &str) -> gossipsub::Behaviour {
         .flood_publish(true)
         .build()
         .unwrap();
-    gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Signed(keys::node_identity(key)), config).unwrap()
+    gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Signed(keys::node_identity(key)), config)
+        .unwrap()
 }
 
 impl Protocols {

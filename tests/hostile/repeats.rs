@@ -87,8 +87,14 @@ impl Heard {
     }
 
     /// Announces at node 1 until `goes_on` says no; how long each took to the module at the attacked node.
-    fn announce_meanwhile(&mut self, network: &Network, name: &str, goes_on: impl Fn() -> bool) -> Vec<Duration> {
-        let (mut times, mut module) = (Vec::new(), network.block_on(Module::connect(network.gossip(1))).unwrap());
+    fn announce_meanwhile(
+        &mut self,
+        network: &Network,
+        name: &str,
+        goes_on: impl Fn() -> bool,
+    ) -> Vec<Duration> {
+        let (mut times, mut module) =
+            (Vec::new(), network.block_on(Module::connect(network.gossip(1))).unwrap());
         while times.len() < 20 || (goes_on() && times.len() < 2000) {
             let data = format!("{name} {}", times.len()).into_bytes();
             let start = Instant::now();
@@ -96,7 +102,8 @@ impl Heard {
             let mut reached = 0;
             // The module at node 1 is another one: it is notified, too.
             while reached < NODES {
-                let next = async { tokio::time::timeout(super::network::PATIENCE, self.notifications.recv()).await };
+                let next =
+                    async { tokio::time::timeout(super::network::PATIENCE, self.notifications.recv()).await };
                 let (node, heard, at) = network.block_on(next).expect("honest announcements arrive").unwrap();
                 assert_eq!(heard, data, "each once, and in order");
                 reached += 1;
@@ -111,7 +118,12 @@ impl Heard {
 }
 
 /// Comes in, works, and sends the same until it is thrown out; how often it was let.
-async fn repeat(network: NetworkId, address: &str, announcement: &Announcement, door: Arc<Semaphore>) -> usize {
+async fn repeat(
+    network: NetworkId,
+    address: &str,
+    announcement: &Announcement,
+    door: Arc<Semaphore>,
+) -> usize {
     let mut attacker = Attacker::announcing(network);
     let place = door.acquire_owned().await.unwrap();
     let node = attacker.dial(address).await.unwrap();
@@ -146,7 +158,11 @@ fn attack(name: &str, identities: usize, repeated: &'static [u8]) {
     let during = heard.announce_meanwhile(&network, "during", || !attack.is_finished());
     let sent: Vec<usize> = network.block_on(attack).unwrap().into_iter().map(Result::unwrap).collect();
     say("an announcement", name, &before, &during);
-    println!("{} copies were sent, {} honest announcements meanwhile", sent.iter().sum::<usize>(), during.len());
+    println!(
+        "{} copies were sent, {} honest announcements meanwhile",
+        sent.iter().sum::<usize>(),
+        during.len()
+    );
     // Nobody could go on for long.
     assert!(sent.iter().all(|times| *times < TIMES), "{sent:?}");
     heard.announce_meanwhile(&network, "after", || false);

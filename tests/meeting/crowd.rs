@@ -5,7 +5,7 @@
 
 use super::{
     BITS, Observer,
-    network::{Network, eventually, sample},
+    network::{Network, PATIENCE, eventually, sample},
     tracker::Tracker,
 };
 use conclave::{client::Client, gossip_api::client::Client as Module};
@@ -26,14 +26,22 @@ const DATA_TYPE: u16 = 1337;
 /// How many come first, and how many later.
 fn numbers() -> (usize, usize) {
     let Ok(asked) = std::env::var("CONCLAVE_TEST_STRANGERS") else { return (12, 4) };
-    let parsed = asked.split_once('+').and_then(|(first, more)| Some((first.parse().ok()?, more.parse().ok()?)));
+    let parsed =
+        asked.split_once('+').and_then(|(first, more)| Some((first.parse().ok()?, more.parse().ok()?)));
     parsed.unwrap_or_else(|| panic!("CONCLAVE_TEST_STRANGERS is {asked:?}, and should be such as 30+10"))
 }
 
-/// What every node is told.
-fn flags() -> [&'static str; 6] {
-    ["--admission-bits", BITS, "--max-connections", "8", "--gossip-listen", "127.0.0.1:0"]
-}
+/// What every node is told: it asks for others often enough that nobody has to wait for long.
+const FLAGS: [&str; 8] = [
+    "--admission-bits",
+    BITS,
+    "--max-connections",
+    "8",
+    "--refresh-interval-s",
+    "10",
+    "--gossip-listen",
+    "127.0.0.1:0",
+];
 
 /// Looks at all nodes, again and again: how many peers and connections each has.
 struct Watch {
@@ -57,14 +65,17 @@ impl Watch {
                 let now = clients.lock().unwrap().clone();
                 for (number, client) in now.iter().enumerate() {
                     // A node may be gone.
-                    let (Ok(peers), Ok(metrics)) = (client.peers().await, client.metrics().await) else { continue };
+                    let (Ok(peers), Ok(metrics)) = (client.peers().await, client.metrics().await) else {
+                        continue;
+                    };
                     let connections = sample(&metrics, "conclave_connections", &[]) as usize;
                     let mut seen = seen.lock().unwrap();
                     seen.looks += 1;
                     seen.most = seen.most.max(peers.peers.len()).max(connections);
                     if seen.most > MOST && seen.too_many.is_none() {
                         let peers = peers.peers.len();
-                        seen.too_many = Some(format!("node {number}: {peers} peers, {connections} connections"));
+                        seen.too_many =
+                            Some(format!("node {number}: {peers} peers, {connections} connections"));
                     }
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -142,7 +153,7 @@ fn strangers_find_each_other_outlive_their_tracker_and_hear_what_a_newcomer_anno
     let mut network = Network::start_some(4, 0, 200);
     let tracker = Tracker::start(&network);
     let watch = Watch::start(&network);
-    let at_tracker = [flags().as_slice(), &["--tracker", &tracker.address]].concat();
+    let at_tracker = [FLAGS.as_slice(), &["--tracker", &tracker.address]].concat();
     for node in 0..4 {
         network.run_with(node, &at_tracker);
         watch.add(network.client(node));
@@ -155,7 +166,7 @@ fn strangers_find_each_other_outlive_their_tracker_and_hear_what_a_newcomer_anno
             Some(network.block_on(network.client(node).status()).ok()?.peer_id)
         })
     });
-    let mut all: BTreeSet<String> = validators.chain(observers.iter().map(Observer::id)).collect();
+    let all: BTreeSet<String> = validators.chain(observers.iter().map(Observer::id)).collect();
     wait_known(&network, &observers, &all);
     println!("{first} strangers know the four validators and each other after {:.1?}", begun.elapsed());
     super::check_follows(&network, &observers, 1, "with the tracker");
@@ -165,13 +176,9 @@ fn strangers_find_each_other_outlive_their_tracker_and_hear_what_a_newcomer_anno
     let ways: Vec<String> = observers.iter().take(3).map(|observer| observer.address(&network)).collect();
     let newcomers = Observer::start_all(&network, first + 1..first + more + 1, |number| {
         let by = ["--peer", &ways[number % ways.len()]];
-        flags().into_iter().chain(by).map(String::from).collect()
+        FLAGS.into_iter().chain(by).map(String::from).collect()
     });
-    for observer in &newcomers {
-        watch.add(observer.client());
-        all.insert(observer.id());
-    }
-    wait_known(&network, &newcomers, &all.iter().take(0).cloned().collect());
+    newcomers.iter().for_each(|newcomer| watch.add(newcomer.client()));
     observers.extend(newcomers);
     super::check_follows(&network, &observers, 2, "without it");
     println!("{more} more have joined by way of three of them after {:.1?}", begun.elapsed());
@@ -190,8 +197,8 @@ fn strangers_find_each_other_outlive_their_tracker_and_hear_what_a_newcomer_anno
         let wanted = (0..places.len()).filter(|number| who(*number)).count();
         let is_wanted = |((number, heard), _): &(&(usize, Vec<u8>), &usize)| who(*number) && heard == data;
         while times.iter().filter(is_wanted).count() < wanted {
-            let next = tokio::time::timeout(super::network::PATIENCE, notifications.recv());
-            let heard = network.block_on(async { next.await });
+            let next = async { tokio::time::timeout(PATIENCE, notifications.recv()).await };
+            let heard = network.block_on(next);
             let reached = times.iter().filter(is_wanted).count();
             let heard = heard.unwrap_or_else(|_| panic!("it reached {reached} of {wanted}")).unwrap();
             *times.entry(heard).or_default() += 1;

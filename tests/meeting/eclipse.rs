@@ -81,7 +81,8 @@ impl Liar {
                     }
                 }
                 Lane::Peers => {
-                    let Ok(peer_exchange::Request::Peers { nonce, .. }) = codec::decode(&bytes, 1 << 10) else {
+                    let Ok(peer_exchange::Request::Peers { nonce, .. }) = codec::decode(&bytes, 1 << 10)
+                    else {
                         continue;
                     };
                     let ids = (node, self.attacker.id());
@@ -104,7 +105,7 @@ fn questions_besides_heartbeats(network: &Network, node: &Observer) -> f64 {
 
 #[test]
 fn a_node_among_liars_alone_asks_its_tracker_again_and_meets_somebody_honest() {
-    let mut network = Network::start_some(4, 0, 200);
+    let network = super::validators();
     let id = super::network_id(&network);
     let tracker = Tracker::start(&network);
     let mut liars = Vec::new();
@@ -142,13 +143,16 @@ fn a_node_among_liars_alone_asks_its_tracker_again_and_meets_somebody_honest() {
     assert!(peers.iter().all(|peer| liars_ids.contains(&peer.peer_id)), "{peers:?}");
     let before = questions_besides_heartbeats(&network, &victim);
 
-    // Somebody honest registers at the tracker. Nobody tells the victim but the tracker, and only if it asks.
-    let honest = ["--admission-bits", BITS, "--tracker", &tracker.address];
-    (0..4).for_each(|node| network.run_with(node, &honest));
-    let met = eventually("the victim meets a validator", || {
+    // Two who are honest register at the tracker, and dial nobody but a validator. Nobody tells the victim of them but the
+    // tracker, and only if it asks.
+    let known = super::address(&network, 0);
+    let flags = ["--tracker", &tracker.address, "--target-connections", "0", "--peer", &known];
+    let strangers = [2, 3].map(|number| Observer::start(&network, number, &flags));
+    let honest = strangers.each_ref().map(Observer::id);
+    let met = eventually("the victim meets somebody honest", || {
         let peers = network.block_on(victim.client().peers()).ok()?.peers;
         assert!(peers.len() <= 8, "{peers:?}");
-        peers.into_iter().find(|peer| peer.validator.is_some())
+        peers.into_iter().find(|peer| honest.contains(&peer.peer_id))
     });
     assert!(met.sources.contains(&"tracker".to_owned()), "{met:?}");
     let since = questions_besides_heartbeats(&network, &victim);

@@ -1,7 +1,11 @@
 //! Trackers that lie, each in its own way, beside one that does not: every lie is counted, by tracker, and the node finds
 //! its network all the same.
 
-use super::{Observer, network::{Network, eventually, sample}, tracker::Tracker};
+use super::{
+    Observer,
+    network::{Network, eventually, sample},
+    tracker::Tracker,
+};
 use conclave_behaviours::rendezvous::{MAX_RECORDS, PROTOCOL};
 use conclave_ledger::keys::SecretKey;
 use conclave_protocol::peer_record::PeerRecord;
@@ -66,7 +70,12 @@ impl request_response::Codec for Bytes {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    async fn write_response<T>(&mut self, _: &StreamProtocol, stream: &mut T, bytes: Vec<u8>) -> io::Result<()>
+    async fn write_response<T>(
+        &mut self,
+        _: &StreamProtocol,
+        stream: &mut T,
+        bytes: Vec<u8>,
+    ) -> io::Result<()>
     where
         T: AsyncWrite + Unpin + Send,
     {
@@ -193,8 +202,11 @@ fn the_lies_of_trackers_are_counted_and_an_honest_one_is_heard_beside_them() {
         });
     };
     let [endless, garbage, silent, forged, nobody] = &liars;
-    let [answers, failures, records] =
-        ["conclave_trackers_answers_total", "conclave_trackers_failures_total", "conclave_trackers_records_total"];
+    let [answers, failures, records] = [
+        "conclave_trackers_answers_total",
+        "conclave_trackers_failures_total",
+        "conclave_trackers_records_total",
+    ];
     // Sixteen pages, and no more of them in a row.
     wait("conclave_trackers_cut_off_total", endless, ("", ""), 1.0);
     wait(records, endless, ("outcome", "taken"), 16.0 * MAX_RECORDS as f64);
@@ -207,17 +219,18 @@ fn the_lies_of_trackers_are_counted_and_an_honest_one_is_heard_beside_them() {
     }
     wait(records, forged, ("outcome", "refused"), 200.0);
     wait(records, &honest.address, ("outcome", "taken"), 4.0);
-    let told = |tracker: &str, outcome| {
-        sample(&metrics(), records, &[("tracker", tracker), ("outcome", outcome)])
-    };
+    let told =
+        |tracker: &str, outcome| sample(&metrics(), records, &[("tracker", tracker), ("outcome", outcome)]);
     assert_eq!((told(forged, "taken"), told(nobody, "taken"), told(nobody, "refused")), (0.0, 0.0, 0.0));
     assert_eq!(told(&honest.address, "refused"), 0.0);
-    let registered = |tracker: &str| sample(&metrics(), "conclave_trackers_registered", &[("tracker", tracker)]);
+    let registered =
+        |tracker: &str| sample(&metrics(), "conclave_trackers_registered", &[("tracker", tracker)]);
     assert_eq!([garbage, silent, forged, &honest.address].map(|it| registered(it)), [0.0, 0.0, 1.0, 1.0]);
 
     // What the endless one makes up fills its part of the table and no more.
     let known = network.block_on(observer.client().known_peers()).unwrap().peers;
-    let made_up = known.iter().filter(|peer| peer.addresses.iter().any(|address| address.ends_with("/tcp/1")));
+    let made_up =
+        known.iter().filter(|peer| peer.addresses.iter().any(|address| address.ends_with("/tcp/1")));
     assert!(made_up.count() <= 256, "{}", known.len());
     super::check_follows(&network, std::slice::from_ref(&observer), 0, "in spite of them");
 }

@@ -90,7 +90,8 @@ impl Observer {
     }
 
     fn wait_up(&mut self) {
-        let api = eventually(&format!("{} is up", self.name), || logged(&self.log(), "the node is up", "api"));
+        let api =
+            eventually(&format!("{} is up", self.name), || logged(&self.log(), "the node is up", "api"));
         self.api = format!("http://{api}");
     }
 

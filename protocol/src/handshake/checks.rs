@@ -49,7 +49,12 @@ impl Handshake {
         }
     }
 
-    pub(super) fn check_proof(&self, peer: Peer, hello: &Hello, signature: &Signature) -> Result<(), RefusalReason> {
+    pub(super) fn check_proof(
+        &self,
+        peer: Peer,
+        hello: &Hello,
+        signature: &Signature,
+    ) -> Result<(), RefusalReason> {
         let challenge = self.peers.get(&peer).map_or(Hash::ZERO, |state| state.challenge);
         let (network, role) = (self.config.network, hello.role);
         let binding = Binding { network, challenge, prover: peer, verifier: self.config.peer, role };

@@ -20,6 +20,8 @@ struct Address {
     good_since: Option<Time>,
     next: Time,
     dialling: bool,
+    /// Whether its peer had no use for this node, or no place, when it was connected last.
+    is_unwelcome: bool,
 }
 
 /// The addresses.
@@ -33,7 +35,15 @@ impl Dialling {
             return;
         }
         let next = if peer.is_some_and(|peer| peer < config.peer) { now + COURTESY } else { now };
-        self.0.push(Address { address, peer, failures: 0, good_since: None, next, dialling: false });
+        self.0.push(Address {
+            address,
+            peer,
+            failures: 0,
+            good_since: None,
+            next,
+            dialling: false,
+            is_unwelcome: false,
+        });
     }
 
     /// The dials that are due; `connected` says whom not to dial.
@@ -80,10 +90,10 @@ impl Dialling {
             .for_each(|known| known.good_since = Some(now));
     }
 
-    /// The peer has no use for this node now: it is dialled slowly from here on.
-    pub(super) fn unwelcome(&mut self, config: &Config, peer: &Peer) {
+    /// The peer has no use for this node now, or no place: it is left alone for a while.
+    pub(super) fn unwelcome(&mut self, peer: &Peer) {
         for known in self.0.iter_mut().filter(|known| known.peer.as_ref() == Some(peer)) {
-            (known.failures, known.good_since) = (known.failures.max(config.max_attempts), None);
+            (known.is_unwelcome, known.good_since) = (true, None);
         }
     }
 
@@ -93,6 +103,10 @@ impl Dialling {
         for known in self.0.iter_mut().filter(|known| known.peer.as_ref() == Some(peer)) {
             if known.good_since.take().is_some_and(|since| now.since(since) > config.longest_retry) {
                 known.failures = 0;
+            }
+            if std::mem::take(&mut known.is_unwelcome) {
+                known.next = now + config.unwelcome_retry;
+                continue;
             }
             known.next = now + pause(config, known.failures, random);
             known.failures = known.failures.saturating_add(1);

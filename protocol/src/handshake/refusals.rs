@@ -55,7 +55,7 @@ impl Handshake {
 
     pub(super) fn refused_by_them(&mut self, peer: Peer, reason: RefusalReason) {
         if matches!(reason, RefusalReason::Full | RefusalReason::NotNeeded) {
-            self.dialling.unwelcome(&self.config, &peer);
+            self.dialling.unwelcome(&peer);
         }
         self.emit(Event::Refused { peer, reason, by: RefusedBy::Them });
         self.close(peer, &format!("refused by the peer: {reason}"));

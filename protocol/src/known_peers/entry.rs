@@ -71,6 +71,8 @@ pub struct Entry {
     pub anchor: bool,
     /// Failures in a row.
     pub failures: u32,
+    /// How often in a row it had no place for this node.
+    pub(super) full: u32,
     /// When it was heard of or met last.
     pub(super) heard: Time,
     /// Not to be dialled before.
@@ -91,6 +93,7 @@ impl Entry {
             met: false,
             anchor: false,
             failures: 0,
+            full: 0,
             heard: now,
             next_dial: now,
             dialling_until: None,

@@ -47,8 +47,11 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Longest pause between two dials of a peer.
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 
-/// How long a peer is left alone that had no place for this node.
-const FULL_PAUSE: Duration = Duration::from_secs(60);
+/// How long a peer is left alone that had no place for this node; it doubles each time in a row.
+const FULL_PAUSE: Duration = Duration::from_secs(5);
+
+/// Longest such pause. A connection that lasted longer was none of those that are ended for want of room.
+const LONGEST_FULL_PAUSE: Duration = Duration::from_secs(60);
 
 /// Pause before the finders are asked again while too few peers are known; it doubles each time.
 const FIRST_WANT: Duration = Duration::from_secs(2);
@@ -295,12 +298,15 @@ impl KnownPeers {
     }
 
     fn disconnected(&mut self, peer: Peer, now: Time) {
-        if self.connected.remove(&peer).is_some() {
+        if let Some(connection) = self.connected.remove(&peer) {
             self.want_pause = FIRST_WANT;
             self.next_want = self.next_want.min(now + FIRST_WANT);
             let pause = self.pause(0);
             if let Some(entry) = self.table.get_mut(&peer) {
                 entry.next_dial = entry.next_dial.max(now + pause);
+                if now.since(connection.since) > LONGEST_FULL_PAUSE {
+                    entry.full = 0;
+                }
             }
         }
     }
@@ -308,13 +314,18 @@ impl KnownPeers {
     /// A dial, a handshake or an admission led to nothing.
     fn failed(&mut self, peer: Peer, for_want_of_room: bool, now: Time) {
         self.replacing.take_if(|(fresh, _)| *fresh == peer);
-        let failures = self.table.get(&peer).map_or(0, |entry| entry.failures);
-        let pause = if for_want_of_room { FULL_PAUSE } else { self.pause(failures) };
+        let (failures, full) = self.table.get(&peer).map_or((0, 0), |entry| (entry.failures, entry.full));
+        let pause = if for_want_of_room {
+            FULL_PAUSE.saturating_mul(1 << full.min(16)).min(LONGEST_FULL_PAUSE)
+        } else {
+            self.pause(failures)
+        };
         let Some(entry) = self.table.get_mut(&peer) else { return };
         entry.dialling_until = None;
         entry.anchor = false;
         entry.next_dial = entry.next_dial.max(now + pause);
         if for_want_of_room {
+            entry.full = entry.full.saturating_add(1);
             return;
         }
         entry.failures += 1;
@@ -422,7 +433,7 @@ impl KnownPeers {
             Command::Found { peer, addresses, source, by } => {
                 let teller = by.map_or(Teller::Finder(source), Teller::Tracker);
                 self.found(peer, addresses, (source, teller), now);
-            },
+            }
             Command::Told { by, record, validator } => self.told(by, record, validator, now),
             Command::Met { peer, validator, dialled, group, record } => {
                 let (since, admitted, visits_until) = (now, false, None);

@@ -380,6 +380,25 @@ fn few_connections_are_divided_between_those_who_dial_and_those_who_are_dialled(
     assert_eq!(machine.connected.len(), 6);
 }
 
+#[test]
+fn a_full_peer_is_asked_again_ever_more_slowly_and_never_dropped() {
+    let mut machine = machine(false);
+    let mut now = 0;
+    assert_eq!(dialled(&found(&mut machine, 1, 1, now)), [peer(1)].into());
+    for pause in [5, 10, 20, 40, 60, 60] {
+        command(&mut machine, Command::Refused { peer: peer(1), for_want_of_room: true }, now);
+        assert!(dialled(&timeout(&mut machine, now + pause - 1)).is_empty());
+        now += pause;
+        assert_eq!(dialled(&timeout(&mut machine, now)), [peer(1)].into());
+    }
+    // It has room for a while.
+    met(&mut machine, 1, true, None, now);
+    machine.handle(Input::Disconnected(peer(1)), at(now + 100));
+    assert_eq!(dialled(&timeout(&mut machine, now + 102)), [peer(1)].into());
+    command(&mut machine, Command::Refused { peer: peer(1), for_want_of_room: true }, now + 102);
+    assert_eq!(dialled(&timeout(&mut machine, now + 107)), [peer(1)].into());
+}
+
 /// A tracker that makes up peers, in every part of the network.
 #[test]
 fn a_tracker_leaves_room_for_what_others_tell() {

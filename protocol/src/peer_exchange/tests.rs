@@ -89,7 +89,9 @@ fn an_observer_works_for_what_it_says() {
     assert!(command(&mut asker, Command::Ask { peer: peer(1), exempt: false }, 0).sent.is_empty());
     command(&mut responder, Command::MayAsk { peer: peer(0) }, 0);
     let wanted = receive(&mut responder, 0, message, 0);
-    let [Event::Asked { by }, Event::Solve { ticket, puzzle }] = wanted.events[..] else { panic!("{wanted:?}") };
+    let [Event::Asked { by }, Event::Solve { ticket, puzzle }] = wanted.events[..] else {
+        panic!("{wanted:?}")
+    };
     assert_eq!(by, peer(0));
     let solved = Command::Solved { ticket, solution: solve(&puzzle) };
     let wanted = command(&mut responder, solved, 2);

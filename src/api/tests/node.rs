@@ -8,8 +8,8 @@ use crate::{
     chat::Said,
     client::Client,
     node::handle::{
-        Dialled, EVENT_QUEUE, Handle, NodeEvent, NodeStatus, NodeView, NotDialled, Outcome, PeerInfo, REQUEST_QUEUE,
-        RecentHeight, Request,
+        Dialled, EVENT_QUEUE, Handle, NodeEvent, NodeStatus, NodeView, NotDialled, Outcome, PeerInfo,
+        REQUEST_QUEUE, RecentHeight, Request,
     },
     storage::{Batch, Database, TransactionLocation},
 };
@@ -82,7 +82,8 @@ fn known_peers() -> KnownPeers {
     };
     let mut known = KnownPeers::new(config, Time(0));
     let addresses = vec!["/ip4/192.0.2.9/tcp/7700".into()];
-    let command = known_peers::Command::Found { peer: known_peer(), addresses, source: Source::Tracker, by: None };
+    let command =
+        known_peers::Command::Found { peer: known_peer(), addresses, source: Source::Tracker, by: None };
     known.handle(Input::Command(command), Time(0));
     known
 }

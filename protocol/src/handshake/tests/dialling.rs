@@ -103,7 +103,7 @@ fn the_table_of_addresses_is_bounded_and_no_address_is_dialled_twice_at_a_time()
 /// A peer without room for this node would otherwise see it again at once, each time.
 #[test]
 fn a_peer_that_has_no_room_is_dialled_slowly() {
-    for (reason, pause) in [(RefusalReason::Full, 10_000), (RefusalReason::Timeout, 100)] {
+    for (reason, pause) in [(RefusalReason::Full, 60_000), (RefusalReason::Timeout, 100)] {
         let mut machine = Handshake::new(config(0, 0));
         let address = "1".to_owned();
         let add = Command::AddAddress { peer: Some(peer(1)), address: address.clone() };
