@@ -173,7 +173,8 @@ fn strangers_find_each_other_outlive_their_tracker_and_hear_what_a_newcomer_anno
 
     tracker.kill();
     let begun = Instant::now();
-    let ways: Vec<String> = observers.iter().take(3).map(|observer| observer.address(&network)).collect();
+    let ways: Vec<String> =
+        observers.iter().take(first.div_ceil(4)).map(|observer| observer.address(&network)).collect();
     let newcomers = Observer::start_all(&network, first + 1..first + more + 1, |number| {
         let by = ["--peer", &ways[number % ways.len()]];
         FLAGS.into_iter().chain(by).map(String::from).collect()
@@ -181,7 +182,7 @@ fn strangers_find_each_other_outlive_their_tracker_and_hear_what_a_newcomer_anno
     newcomers.iter().for_each(|newcomer| watch.add(newcomer.client()));
     observers.extend(newcomers);
     super::check_follows(&network, &observers, 2, "without it");
-    println!("{more} more have joined by way of three of them after {:.1?}", begun.elapsed());
+    println!("{more} more have joined by way of {} of them after {:.1?}", ways.len(), begun.elapsed());
 
     let mut places: Vec<SocketAddr> = (0..4).map(|node| network.gossip(node)).collect();
     places.extend(observers.iter().map(Observer::gossip));

@@ -20,9 +20,14 @@ struct Address {
     good_since: Option<Time>,
     next: Time,
     dialling: bool,
-    /// Whether its peer had no use for this node, or no place, when it was connected last.
+    /// Whether its peer has no use for this node, or no place, and said so on the connection that is there.
     is_unwelcome: bool,
+    /// How often in a row it has said so.
+    unwelcome: u32,
 }
+
+/// Pause before a peer is dialled again that had no use for this node, or no place; it doubles each time in a row.
+const FIRST_UNWELCOME: Duration = Duration::from_secs(5);
 
 /// The addresses.
 #[derive(Default)]
@@ -43,6 +48,7 @@ impl Dialling {
             next,
             dialling: false,
             is_unwelcome: false,
+            unwelcome: 0,
         });
     }
 
@@ -105,9 +111,12 @@ impl Dialling {
                 known.failures = 0;
             }
             if std::mem::take(&mut known.is_unwelcome) {
-                known.next = now + config.unwelcome_retry;
+                let pause = FIRST_UNWELCOME.saturating_mul(1 << known.unwelcome.min(16));
+                known.next = now + pause.min(config.unwelcome_retry);
+                known.unwelcome = known.unwelcome.saturating_add(1);
                 continue;
             }
+            known.unwelcome = 0;
             known.next = now + pause(config, known.failures, random);
             known.failures = known.failures.saturating_add(1);
         }
