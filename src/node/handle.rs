@@ -199,7 +199,18 @@ pub type Verdicts = Vec<Result<TransactionId, PoolError>>;
 pub type Report = (TransactionId, Outcome);
 
 /// What came of dialling an address: the peer id of the node there, or why there is no connection.
-pub type Dialled = Result<String, String>;
+pub type Dialled = Result<String, NotDialled>;
+
+/// Why there is no connection to an address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotDialled {
+    /// So many addresses are being dialled for callers already.
+    #[error("{0} addresses are being dialled already: try again in a moment")]
+    Busy(usize),
+    /// The dial failed.
+    #[error("{0}")]
+    Failed(String),
+}
 
 /// A request to the node's task.
 pub(crate) enum Request {

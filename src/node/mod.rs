@@ -1,7 +1,8 @@
 //! The running node: libp2p, disk, clocks and signals around the logic of the protocol crate.
 //!
 //! - `driver/`: the loop that feeds the logic and carries out its effects, in order, behind the log.
-//! - `network.rs`: the swarm's side of it. `tracking.rs`: the trackers'. `finding.rs`: other finders, NAT.
+//! - `network.rs`: the swarm; `events.rs` and `effects.rs`: what comes from it, and what it is told.
+//! - `tracking.rs`: the trackers, `tracker_metrics.rs` what is counted of them. `finding.rs`: other finders, NAT.
 //! - `dialling.rs`: dials that somebody waits for.
 //! - `known_peers_file.rs`: who is known, over a restart. `solver.rs`: proofs of work.
 //! - `persistence.rs`: the log's and the database's. `gossip.rs`: the local modules.
@@ -9,6 +10,8 @@
 
 mod dialling;
 mod driver;
+mod effects;
+mod events;
 mod finding;
 mod gossip;
 pub mod handle;
@@ -17,6 +20,7 @@ mod metrics;
 mod network;
 mod persistence;
 mod solver;
+mod tracker_metrics;
 pub(crate) mod tracking;
 
 use crate::{
@@ -26,6 +30,7 @@ use crate::{
     storage::{DatabaseError, StoreError, WalQueueError},
 };
 use conclave_behaviours::{SwarmError, discovery};
+use conclave_ledger::{chain::Chain, keys::SecretKey};
 use conclave_protocol::{
     node::{self as logic, RestoreError},
     peer::Peer,
@@ -87,6 +92,16 @@ pub enum NodeError {
         /// What is wrong.
         error: RestoreError,
     },
+    /// A validator without room for the others.
+    #[error(
+        "network.max_connections is {limit}, and this validator needs {least} for the others: allow as many, or more"
+    )]
+    TooFewConnections {
+        /// What is configured.
+        limit: usize,
+        /// What it takes.
+        least: usize,
+    },
     /// The transports.
     #[error(transparent)]
     Swarm(#[from] SwarmError),
@@ -146,6 +161,8 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let network = opened.restored.chain.network();
     let mut behaviour =
         conclave_behaviours::Config::new(network.to_string()[..16].to_owned(), version.to_owned());
+    check_connections(config.meeting.max_connections, &opened.restored.chain, validator_key.as_ref())?;
+    behaviour.max_connections = u32::try_from(config.meeting.max_connections).unwrap_or(u32::MAX);
     behaviour.tracker = config.serve_tracker.then(Default::default);
     behaviour.discovery = finders_of(&config.discovery);
     behaviour.nat = config.discovery.nat;
@@ -154,8 +171,9 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let swarm = conclave_behaviours::build_swarm(identity.clone(), &behaviour, &mut registry)?;
     let metrics = metrics::Metrics::register(&mut registry);
     let gossip_metrics = gossip::GossipMetrics::register(&mut registry);
-    let tracking = tracking::Tracking::new(&config.trackers, &behaviour.network, identity);
-    let finding = finding::Finding::new(config.discovery.clone(), &network.0, &mut registry);
+    let tracking = tracking::Tracking::new(&config.trackers, &behaviour.network, identity, &mut registry);
+    let finding =
+        finding::Finding::new(config.discovery.clone(), config.serve_tracker, &network.0, &mut registry);
     let mut network_side = network::Network::new(swarm, behaviour.name("handshake"), tracking, finding);
     network_side.start_finding();
     network_side.listen(&config.listen)?;
@@ -181,7 +199,7 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     };
     let start = Instant::now();
     let clock = driver::clock(start);
-    let chain = conclave_ledger::chain::Chain::new(genesis);
+    let chain = Chain::new(genesis);
     let (proofs, known_peers) = Default::default();
     let empty = logic::Restored { chain, proofs, log: Vec::new(), known_peers };
     let mut restored = std::mem::replace(&mut opened.restored, empty);
@@ -220,6 +238,17 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         // A panic there has been printed; the node's own result says more.
         Err(_) => result,
     }
+}
+
+/// A validator has to have room for all others, a visitor, a dial and a stranger.
+fn check_connections(limit: usize, chain: &Chain, key: Option<&SecretKey>) -> Result<(), NodeError> {
+    let validators = chain.validators();
+    let is_member = key.is_some_and(|key| validators.index_of(&key.public()).is_some());
+    let least = validators.members.len() + 2;
+    if is_member && limit < least {
+        return Err(NodeError::TooFewConnections { limit, least });
+    }
+    Ok(())
 }
 
 /// The finders that a configuration switches on. Who has to be reached over a relay cannot serve the table.

@@ -116,6 +116,8 @@ pub enum Input {
         addresses: Vec<String>,
         /// Which finder.
         source: Source,
+        /// Which tracker, if it was one.
+        by: Option<Peer>,
     },
     /// A dial of [`Effect::DialPeer`] failed. (One that succeeds is told to the handshake.)
     DialFailed(Peer),

@@ -221,7 +221,12 @@ impl Node {
         match input {
             Input::Handshake(command) => {
                 self.overhear(&command, clock);
+                let closed = match &command {
+                    handshake::Command::ConnectionClosed { peer, .. } => Some(*peer),
+                    _ => None,
+                };
                 self.handshake.handle(MachineInput::Command(command), clock.time);
+                closed.into_iter().for_each(|peer| self.closed_early(peer, clock));
             }
             Input::ChannelOpened(peer, channel) => self.channel_opened(peer, channel, clock),
             Input::ChannelClosed(peer, channel) => self.channel_closed(peer, channel, clock),
@@ -238,8 +243,8 @@ impl Node {
                 self.request_failed(peer, protocol, number, clock)
             }
             Input::Submit { ticket, transactions } => self.submit(ticket, transactions, clock),
-            Input::Found { peer, addresses, source } => {
-                self.known_command(known_peers::Command::Found { peer, addresses, source }, clock);
+            Input::Found { peer, addresses, source, by } => {
+                self.known_command(known_peers::Command::Found { peer, addresses, source, by }, clock);
             }
             Input::DialFailed(peer) => {
                 self.known_command(known_peers::Command::DialFailed { peer }, clock);

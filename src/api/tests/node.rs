@@ -8,8 +8,8 @@ use crate::{
     chat::Said,
     client::Client,
     node::handle::{
-        Dialled, EVENT_QUEUE, Handle, NodeEvent, NodeStatus, NodeView, Outcome, PeerInfo, REQUEST_QUEUE,
-        RecentHeight, Report, Request,
+        Dialled, EVENT_QUEUE, Handle, NodeEvent, NodeStatus, NodeView, NotDialled, Outcome, PeerInfo,
+        REQUEST_QUEUE, RecentHeight, Report, Request,
     },
     storage::{Batch, Database, TransactionLocation},
 };
@@ -74,6 +74,7 @@ fn known_peers() -> KnownPeers {
         peer: peer_of_key(&validator().public()),
         target_connections: 8,
         max_observers: 8,
+        max_connections: 512,
         refresh_interval: Duration::from_secs(600),
         max_attempts: 10,
         max_known_peers: 16,
@@ -81,7 +82,8 @@ fn known_peers() -> KnownPeers {
     };
     let mut known = KnownPeers::new(config, Time(0));
     let addresses = vec!["/ip4/192.0.2.9/tcp/7700".into()];
-    let command = known_peers::Command::Found { peer: known_peer(), addresses, source: Source::Tracker };
+    let command =
+        known_peers::Command::Found { peer: known_peer(), addresses, source: Source::Tracker, by: None };
     known.handle(Input::Command(command), Time(0));
     known
 }
@@ -373,7 +375,7 @@ pub(super) fn node(limits: PoolLimits) -> (Handle, Controls, tempfile::TempDir) 
         events: events.clone(),
         database: database.clone(),
         decides: true,
-        dialled: Err("nobody is there".into()),
+        dialled: Err(NotDialled::Failed("nobody is there".into())),
     };
     tokio::spawn(fake.run(requests_in, controls_in));
     (Handle { requests, events, database, stopping: watch::Sender::new(false) }, controls, home)

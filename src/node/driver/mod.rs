@@ -153,7 +153,7 @@ impl Driver {
         for address in std::mem::take(&mut self.gathered) {
             if let Some(peer) = network::peer_in(&address).and_then(|id| network::peer_of(&id)) {
                 let addresses = vec![address.to_string()];
-                self.input(Input::Found { peer, addresses, source: Source::Tracker });
+                self.input(Input::Found { peer, addresses, source: Source::Tracker, by: None });
             }
         }
         for address in std::mem::take(&mut self.peers) {
@@ -170,7 +170,7 @@ impl Driver {
             tokio::select! {
                 event = self.network.swarm.select_next_some() => {
                     let inputs = self.network.translate(event);
-                    self.metrics.connections.set(self.network.connections() as i64);
+                    self.metrics.connections.set(self.network.connections().into());
                     self.network.denied().for_each(|by| self.metrics.denied(by));
                     self.network.unsent().into_iter().for_each(|(channel, n)| self.metrics.unsent(channel, n));
                     inputs.into_iter().for_each(|input| self.input(input));
