@@ -2,7 +2,7 @@
 //! test. Frames go out as the bytes of a whole substream, so that a test can announce, cut and mix them at will.
 
 use conclave::keys;
-use conclave_behaviours::exchange;
+use conclave_behaviours::{announcements, exchange};
 use conclave_ledger::{
     codec,
     hash::{Hash, NetworkId},
@@ -65,6 +65,7 @@ struct Protocols {
     transactions_bulk: exchange::Behaviour,
     admission: exchange::Behaviour,
     peers: exchange::Behaviour,
+    announcements: announcements::Behaviour,
 }
 
 impl Protocols {
@@ -78,7 +79,8 @@ impl Protocols {
                 max_concurrent: 256,
             })
         };
-        let public = keys::node_identity(key).public();
+        let (identity, gossip) = (keys::node_identity(key), format!("/conclave/{network}/announcements"));
+        let public = identity.public();
         Self {
             identify: identify::Behaviour::new(identify::Config::new("/conclave/1".into(), public)),
             handshake: exchange("handshake/1"),
@@ -89,6 +91,7 @@ impl Protocols {
             transactions_bulk: exchange("transactions/1/bulk"),
             admission: exchange("admission/1"),
             peers: exchange("peers/1"),
+            announcements: announcements::Behaviour::new(&identity, announcements::Config::new(gossip)),
         }
     }
 
@@ -242,6 +245,28 @@ impl Attacker {
         .await
     }
 
+    /// The next request that the node sends, or nothing when it ends the connection.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) async fn asked_or_closed(
+        &mut self,
+        peer: PeerId,
+    ) -> Option<(Lane, Vec<u8>, exchange::ResponseChannel)> {
+        self.wait("the node asks, or ends the connection", |seen| match seen {
+            Seen::Asked(lane, bytes, channel) => Ok(Some((lane, bytes, channel))),
+            Seen::Closed(closed) if closed == peer => Ok(None),
+            other => Err(other),
+        })
+        .await
+    }
+
+    /// Lets the swarm work for a while, whatever happens; true if no connection to the peer is left.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) async fn drive(&mut self, peer: PeerId, time: Duration) -> bool {
+        self.unread.clear();
+        let closed = async { while !matches!(self.next().await, Seen::Closed(closed) if closed == peer) {} };
+        tokio::time::timeout(time, closed).await.is_ok()
+    }
+
     /// Listens on loopback; the address with the peer id.
     pub(crate) async fn listen(&mut self) -> String {
         self.swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
@@ -268,6 +293,30 @@ impl Attacker {
     pub(crate) fn answer(&mut self, lane: Lane, channel: exchange::ResponseChannel, bytes: Vec<u8>) {
         // A node that has gone meanwhile is seen to have.
         let _ = self.swarm.behaviour_mut().of(lane).send_response(channel, bytes);
+    }
+
+    /// Hears and is heard by the peer's announcements.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) fn open(&mut self, peer: PeerId) {
+        self.swarm.behaviour_mut().announcements.open(peer);
+    }
+
+    /// Publishes an envelope to whoever is subscribed; false if nobody takes it.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) fn publish(&mut self, data_type: u16, envelope: &[u8]) -> bool {
+        self.swarm.behaviour_mut().announcements.publish(data_type, envelope, false).is_ok()
+    }
+
+    /// Ends all connections.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) async fn disconnect(&mut self) {
+        let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        for peer in peers {
+            // One that has gone meanwhile is what is wanted.
+            let _ = self.swarm.disconnect_peer_id(peer);
+            self.closed(peer).await;
+        }
+        self.unread.clear();
     }
 
     /// Sends bytes as a whole substream and waits for the answer.
@@ -353,7 +402,7 @@ fn translate(event: SwarmEvent<ProtocolsEvent>) -> Option<Seen> {
             ProtocolsEvent::TransactionsBulk(event) => exchange_seen(Lane::TransactionsBulk, event),
             ProtocolsEvent::Admission(event) => exchange_seen(Lane::Admission, event),
             ProtocolsEvent::Peers(event) => exchange_seen(Lane::Peers, event),
-            ProtocolsEvent::Identify(_) => None,
+            ProtocolsEvent::Identify(_) | ProtocolsEvent::Announcements(_) => None,
         },
         _ => None,
     }
