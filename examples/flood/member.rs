@@ -63,8 +63,8 @@ const BURST: usize = 64;
 /// Length of what is said in an announcement.
 const TEXT_BYTES: usize = 900;
 
-/// Last height of a transaction.
-const EXPIRES: u64 = 900;
+/// How far ahead of the node's height a transaction expires.
+const EXPIRES_AFTER: u64 = 400;
 
 /// Bits of a stamp: more than any of the networks that this is for asks for.
 const STAMP_BITS: u8 = 18;
@@ -143,7 +143,8 @@ async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant,
         number += 1;
         match flood {
             Flood::Transactions => {
-                let mut transactions = unstamped(network, &key, number);
+                let mut transactions =
+                    unstamped(network, &key, attacker.their_height + EXPIRES_AFTER, number);
                 if number > UNSTAMPED_BATCHES {
                     transactions[0] = forged(&transactions[0]);
                 }
@@ -169,11 +170,11 @@ async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant,
 }
 
 /// Transactions by somebody unknown, which have no stamp.
-fn unstamped(network: NetworkId, key: &SecretKey, number: usize) -> Vec<Arc<Transaction>> {
+fn unstamped(network: NetworkId, key: &SecretKey, expires: u64, number: usize) -> Vec<Arc<Transaction>> {
     let transaction = |item: usize| {
         let data = [number.to_be_bytes(), item.to_be_bytes()].concat();
         let payload = Payload::Record(Record { kind: "flood".into(), data: Bytes(data) });
-        Arc::new(Request { network, sender: key.public(), expires: EXPIRES, payload }.sign(key))
+        Arc::new(Request { network, sender: key.public(), expires, payload }.sign(key))
     };
     (0..BATCH).map(transaction).collect()
 }

@@ -46,9 +46,11 @@ END
 # Records through one validator, from beside it, for longer than faults are made.
 submit_through() {
     local name=submitter-${1#validator-}
-    container[$name]=$(beside "$name" "${project}_near-$1" "$1" --detach --volume "$work/receipts.d:/receipts" \
-        "$CONCLAVE_IMAGE" load --api "http://$1:7780" --rate "$rate" --seconds 604800 --patience "$PATIENCE" \
-        --receipts "/receipts/$1")
+    # Not in $( ): what beside notes for the end is to stay.
+    beside "$name" "${project}_near-$1" "$1" --detach --volume "$work/receipts.d:/receipts" "$CONCLAVE_IMAGE" \
+        load --api "http://$1:7780" --rate "$rate" --seconds 604800 --patience "$PATIENCE" --receipts "/receipts/$1" \
+        >"$work/$name"
+    container[$name]=$(cat "$work/$name")
 }
 
 # They stop sending, wait for what they have sent, and say what became of it.

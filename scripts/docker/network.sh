@@ -49,7 +49,6 @@ bring_up() {
 remove() {
     status=$?
     trap - EXIT INT TERM HUP
-    rm -rf "$work"
     if [ "$status" -ne 0 ]; then
         compose logs --no-color homes >&2 || :
         for node in "${!container[@]}"; do
@@ -70,6 +69,7 @@ remove() {
         for newcomer in "${newcomers[@]}"; do docker volume rm "${project}_$newcomer" || :; done
         docker network rm "$far_side" || :
     } >/dev/null 2>&1
+    rm -rf "$work"
     left=$(docker ps --all --quiet --filter "name=$project" && docker volume ls --quiet --filter "name=$project" &&
         docker network ls --quiet --filter "name=$project")
     if [ -n "$left" ]; then

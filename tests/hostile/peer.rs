@@ -123,6 +123,8 @@ pub(crate) struct Attacker {
     swarm: Swarm<Protocols>,
     pub(crate) key: SecretKey,
     pub(crate) network: NetworkId,
+    /// The height of the node that it last did the handshake with.
+    pub(crate) their_height: u64,
     unread: VecDeque<Seen>,
 }
 
@@ -149,7 +151,7 @@ impl Attacker {
             .unwrap()
             .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
             .build();
-        Self { swarm, key, network, unread: VecDeque::new() }
+        Self { swarm, key, network, their_height: 0, unread: VecDeque::new() }
     }
 
     pub(crate) fn id(&self) -> PeerId {
@@ -376,6 +378,7 @@ impl Attacker {
             Ok(theirs) => theirs,
             Err(reason) => return Ok(Err(reason)),
         };
+        self.their_height = theirs.height;
         let proof = self.proof(peer, &theirs, role, key);
         for request in [proof, Request::Done] {
             match self.shake(peer, &request).await? {
