@@ -73,7 +73,7 @@ fn a_network_of_containers_holds_an_election_and_outlives_partitions() {
         "export the same chain",
         "both sides halt, say so in status, metric and log, and are unhealthy to Docker",
         "they decide what waited on both sides, and all have it",
-        "all four halt, the one that crashed, too, when it is back on its side",
+        "three halt, and the one that crashed says that it sees no quorum when it is back on its side",
         "the three go on, and the one halts",
         "two halt, and go on when the third is back, while the one that is cut off still waits",
         "validator-4 is back, and has everything",
