@@ -47,6 +47,9 @@ struct Arguments {
     nodes: Vec<String>,
 }
 
+/// How long the identities have to do their work before the connections begin.
+const HEAD_START: Duration = Duration::from_secs(10);
+
 /// What was done to one node.
 #[derive(Serialize)]
 struct Attack {
@@ -67,7 +70,11 @@ async fn main() {
         attacks.spawn(async move {
             let address = resolve(&node).await;
             let (knocks, transactions, announcements) = tokio::join!(
-                knocks::flood(address, at_once, end),
+                async {
+                    // All come from one address: the others would find no room any more.
+                    tokio::time::sleep(HEAD_START).await;
+                    knocks::flood(address, at_once, end).await
+                },
                 member::flood(network, address, Flood::Transactions, end),
                 member::flood(network, address, Flood::Announcements, end),
             );

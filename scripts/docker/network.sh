@@ -8,6 +8,7 @@ readonly HOME_INSIDE=/var/lib/conclave
 project=conclave-$purpose-$$
 network=${project}_conclave
 far_side=${project}_far-side
+elsewhere=${project}_elsewhere
 compose_files=(--file "$root/compose.yaml")
 
 command -v docker >/dev/null || fail "there is no docker" "Install Docker Engine with compose, then try again."
@@ -67,7 +68,7 @@ remove() {
         for node in "${!container[@]}"; do docker unpause "${container[$node]}" || :; done
         compose down --volumes --remove-orphans --timeout 5 || :
         for newcomer in "${newcomers[@]}"; do docker volume rm "${project}_$newcomer" || :; done
-        docker network rm "$far_side" || :
+        docker network rm "$far_side" "$elsewhere" || :
     } >/dev/null 2>&1
     rm -rf "$work"
     left=$(docker ps --all --quiet --filter "name=$project" && docker volume ls --quiet --filter "name=$project" &&

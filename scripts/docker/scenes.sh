@@ -180,9 +180,12 @@ is_peer_of_one() {
 
 scene_flood() {
     scene "flood: connections, transactions and announcements without end"
-    local targets=("${VALIDATORS[@]/%/:7700}") flooder ids id
+    local targets=("${VALIDATORS[@]/%/:7700}") flooder ids id what
     submit before 15
-    beside flooder "$network" client --detach "$flood_image" --genesis "$HOME_INSIDE/genesis.toml" --seconds 40 "${targets[@]}" \
+    # From a network of its own: whoever shares a block of addresses with a flooder shares its bounds.
+    docker network create --internal "$elsewhere" >/dev/null
+    for node in "${VALIDATORS[@]}"; do docker network connect --alias "$node" "$elsewhere" "${container[$node]}"; done
+    beside flooder "$elsewhere" client --detach "$flood_image" --genesis "$HOME_INSIDE/genesis.toml" --seconds 40 "${targets[@]}" \
         >"$work/flooder"
     flooder=$(cat "$work/flooder")
     container[flooder]=$flooder
@@ -192,6 +195,9 @@ scene_flood() {
     submit after 10
     sed 's/^/   flooder: /' "$work/flood" | grep -E '"(node|made|ended|sent|entered|thrown_out|kept_out)"|it ' | sed 's/,$//'
     ! grep -q '"kept_out": false' "$work/flood" || fail "the flooder was not kept out in the end" "$(cat "$work/flood")"
+    for what in transactions announcements; do
+        sed -n "/\"$what\"/,/}/p" "$work/flood" | grep -q '"thrown_out": [1-9]' || fail "nobody was thrown out for $what" "$(cat "$work/flood")"
+    done
     ids=$(sed -n 's/^ *"peer_id": "\(.*\)",$/\1/p' "$work/flood")
     for node in "${VALIDATORS[@]}"; do
         for id in $ids; do await "$node has no place for $id" is_no_peer "$node" "$id"; done
