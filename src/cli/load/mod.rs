@@ -72,7 +72,7 @@ type Sent = (Instant, Outcome<Receipt>);
 impl Load {
     /// Runs the command.
     pub(crate) async fn run(self, session: &Session) -> Outcome {
-        let mut receipts = self.receipts.as_ref().map(|path| open(path)).transpose()?;
+        let mut receipts = self.receipts.as_ref().map(open).transpose()?;
         let sender =
             Arc::new(Sender::new(session.client()?, session.signing_key(&self.signer)?, self.bytes)?);
         let mut figures = Figures::new();
