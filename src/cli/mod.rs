@@ -17,6 +17,7 @@ mod gossip;
 mod governance;
 mod init;
 mod key;
+mod load;
 mod log_limit;
 mod logging;
 mod output;
@@ -84,6 +85,7 @@ enum Command {
     Probe(probe::Probe),
     Swarm(Box<swarm::JoinSwarm>),
     Bench(bench::Bench),
+    Load(load::Load),
     Completions(completions::Completions),
 }
 
@@ -143,6 +145,7 @@ async fn dispatch(command: Command, session: &Session) -> Outcome {
         Command::Probe(command) => command.run(session).await,
         Command::Swarm(command) => command.run(session).await,
         Command::Bench(command) => command.run(session).await,
+        Command::Load(command) => command.run(session).await,
         Command::Completions(command) => command.run(),
     }
 }

@@ -2,7 +2,7 @@
 //! test. Frames go out as the bytes of a whole substream, so that a test can announce, cut and mix them at will.
 
 use conclave::keys;
-use conclave_behaviours::exchange;
+use conclave_behaviours::{announcements, exchange};
 use conclave_ledger::{
     codec,
     hash::{Hash, NetworkId},
@@ -68,6 +68,7 @@ struct Protocols {
     admission: exchange::Behaviour,
     peers: exchange::Behaviour,
     gossipsub: Toggle<gossipsub::Behaviour>,
+    announcements: Toggle<announcements::Behaviour>,
 }
 
 /// Gossipsub that knows messages by their author and number, so that it sends the same content as often as it is told.
@@ -93,7 +94,8 @@ impl Protocols {
                 max_concurrent: 256,
             })
         };
-        let public = keys::node_identity(key).public();
+        let (identity, gossip) = (keys::node_identity(key), format!("/conclave/{network}/announcements"));
+        let public = identity.public();
         Self {
             identify: identify::Behaviour::new(identify::Config::new("/conclave/1".into(), public)),
             handshake: exchange("handshake/1"),
@@ -105,6 +107,9 @@ impl Protocols {
             admission: exchange("admission/1"),
             peers: exchange("peers/1"),
             gossipsub: announces.then(|| announcer(key, network)).into(),
+            announcements: (!announces)
+                .then(|| announcements::Behaviour::new(&identity, announcements::Config::new(gossip)))
+                .into(),
         }
     }
 
@@ -138,6 +143,8 @@ pub(crate) struct Attacker {
     swarm: Swarm<Protocols>,
     pub(crate) key: SecretKey,
     pub(crate) network: NetworkId,
+    /// The height of the node that it last did the handshake with.
+    pub(crate) their_height: u64,
     unread: VecDeque<Seen>,
 }
 
@@ -174,7 +181,7 @@ impl Attacker {
             .unwrap()
             .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
             .build();
-        Self { swarm, key, network, unread: VecDeque::new() }
+        Self { swarm, key, network, their_height: 0, unread: VecDeque::new() }
     }
 
     pub(crate) fn id(&self) -> PeerId {
@@ -279,6 +286,28 @@ impl Attacker {
         }
     }
 
+    /// The next request that the node sends, or nothing when it ends the connection.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) async fn asked_or_closed(
+        &mut self,
+        peer: PeerId,
+    ) -> Option<(Lane, Vec<u8>, exchange::ResponseChannel)> {
+        self.wait("the node asks, or ends the connection", |seen| match seen {
+            Seen::Asked(lane, bytes, channel) => Ok(Some((lane, bytes, channel))),
+            Seen::Closed(closed) if closed == peer => Ok(None),
+            other => Err(other),
+        })
+        .await
+    }
+
+    /// Lets the swarm work for a while, whatever happens; true if no connection to the peer is left.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) async fn drive(&mut self, peer: PeerId, time: Duration) -> bool {
+        self.unread.clear();
+        let closed = async { while !matches!(self.next().await, Seen::Closed(closed) if closed == peer) {} };
+        tokio::time::timeout(time, closed).await.is_ok()
+    }
+
     /// Listens on loopback; the address with the peer id.
     pub(crate) async fn listen(&mut self) -> String {
         self.swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
@@ -305,6 +334,31 @@ impl Attacker {
     pub(crate) fn answer(&mut self, lane: Lane, channel: exchange::ResponseChannel, bytes: Vec<u8>) {
         // A node that has gone meanwhile is seen to have.
         let _ = self.swarm.behaviour_mut().of(lane).send_response(channel, bytes);
+    }
+
+    /// Hears and is heard by the peer's announcements.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) fn open(&mut self, peer: PeerId) {
+        self.swarm.behaviour_mut().announcements.as_mut().into_iter().for_each(|gossip| gossip.open(peer));
+    }
+
+    /// Publishes an envelope to whoever is subscribed; false if nobody takes it.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) fn publish(&mut self, data_type: u16, envelope: &[u8]) -> bool {
+        let gossip = self.swarm.behaviour_mut().announcements.as_mut();
+        gossip.is_some_and(|gossip| gossip.publish(data_type, envelope, false).is_ok())
+    }
+
+    /// Ends all connections.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) async fn disconnect(&mut self) {
+        let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        for peer in peers {
+            // One that has gone meanwhile is what is wanted.
+            let _ = self.swarm.disconnect_peer_id(peer);
+            self.closed(peer).await;
+        }
+        self.unread.clear();
     }
 
     /// Sends bytes as a whole substream and waits for the answer.
@@ -364,6 +418,7 @@ impl Attacker {
             Ok(theirs) => theirs,
             Err(reason) => return Ok(Err(reason)),
         };
+        self.their_height = theirs.height;
         let proof = self.proof(peer, &theirs, role, key);
         for request in [proof, Request::Done] {
             match self.shake(peer, &request).await? {
@@ -465,7 +520,7 @@ fn translate(event: SwarmEvent<ProtocolsEvent>) -> Option<Seen> {
             ProtocolsEvent::TransactionsBulk(event) => exchange_seen(Lane::TransactionsBulk, event),
             ProtocolsEvent::Admission(event) => exchange_seen(Lane::Admission, event),
             ProtocolsEvent::Peers(event) => exchange_seen(Lane::Peers, event),
-            ProtocolsEvent::Identify(_) => None,
+            ProtocolsEvent::Identify(_) | ProtocolsEvent::Announcements(_) => None,
             ProtocolsEvent::Gossipsub(event) => match event {
                 gossipsub::Event::Subscribed { topic, .. } => Some(Seen::Subscribed(topic)),
                 _ => None,

@@ -1,7 +1,7 @@
 //! The dialer: what it asks, and the end of a handshake on either side.
 
 use super::{
-    event::{Direction, Event},
+    event::Event,
     machine::Handshake,
     message::{Hello, Request, Response},
     state::Step,

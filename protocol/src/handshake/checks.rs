@@ -2,7 +2,7 @@
 
 use super::{
     machine::Handshake,
-    message::{Binding, Hello, MAX_VERSION_BYTES, RefusalReason, Role},
+    message::{Hello, MAX_VERSION_BYTES, RefusalReason, Role},
 };
 use crate::{peer::Peer, peer_record::PeerRecord};
 use conclave_ledger::{

@@ -99,6 +99,17 @@ impl Network {
         self.decide(Decided::Block(Arc::new(block)));
     }
 
+    pub(crate) fn decided(&self) -> &[Decided] {
+        &self.decided
+    }
+
+    /// The same chain as it was at `height`: what a node knows that was cut off then.
+    pub(crate) fn until(&self, height: Height) -> Self {
+        let mut earlier = Self::new();
+        self.decided[..height as usize].iter().for_each(|decided| earlier.decide(decided.clone()));
+        earlier
+    }
+
     pub(crate) fn archive(&self) -> Vec<u8> {
         let at = |height: Height| height as usize - 1;
         export::<_, Infallible>(
