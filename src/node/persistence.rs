@@ -59,8 +59,6 @@ pub(super) enum DiskEvent {
 pub(super) struct OpenedHome {
     pub(super) database: Arc<Database>,
     pub(super) restored: Restored,
-    /// Whether the home has been in use before.
-    pub(super) used: bool,
     wal: Wal,
     lock: DirectoryLock,
 }
@@ -77,7 +75,6 @@ pub(super) fn open(home: &Path, genesis: Arc<Genesis>) -> Result<OpenedHome, Nod
     }
     let snapshot = database.snapshot()?;
     let height = snapshot.last_height()?.unwrap_or(0);
-    let used = height > 0 || !replay.records.is_empty();
     let chain = if height == 0 {
         let chain = Chain::new(genesis);
         let state = chain.entries().map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
@@ -131,7 +128,6 @@ pub(super) fn open(home: &Path, genesis: Arc<Genesis>) -> Result<OpenedHome, Nod
     Ok(OpenedHome {
         database,
         restored: Restored { chain, proofs, log, known_peers: Default::default() },
-        used,
         wal,
         lock,
     })
