@@ -178,5 +178,5 @@ fn block(number: u8) -> Arc<Block> {
         proofs: Hash::ZERO,
         transactions: Hash::ZERO,
     };
-    Arc::new(Block { header, proofs: Vec::new(), transactions: vec![Arc::new(request.sign(&sender))] })
+    Arc::new(Block { header, proofs: Vec::new(), transactions: vec![request.sign(&sender).into()] })
 }
