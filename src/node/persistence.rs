@@ -205,9 +205,9 @@ impl Persistence {
         self.appended
     }
 
-    /// Whether everything handed to the log up to `sequence` is durable.
-    pub(super) fn is_synced(&self, sequence: u64) -> bool {
-        sequence <= self.synced
+    /// Sequence of the last record that is durable.
+    pub(super) fn synced_up_to(&self) -> u64 {
+        self.synced
     }
 
     /// The log's report that everything up to `sequence` is durable.

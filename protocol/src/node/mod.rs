@@ -10,7 +10,7 @@
 //!               └────── pending ──► consensus ◄── build, check ─┴─► chain ──► Decided, storage
 //! ```
 //!
-//! - [`io`]: inputs and effects. [`record`]: the write-ahead log.
+//! - [`io`]: inputs and effects. [`record`]: the write-ahead log. [`barrier`]: what waits for it.
 //! - `messages.rs`: bytes to messages and back, penalties for what is none.
 //! - `peers.rs`: what the handshake opens for the other machines.
 //! - `deciding.rs`: what consensus hands to the chain. `transactions.rs`: dissemination and the pool.
@@ -19,6 +19,7 @@
 //! - `meeting.rs`: whom to meet, and what that costs.
 
 mod announcements;
+pub mod barrier;
 mod deciding;
 mod duties;
 mod following;
@@ -29,6 +30,7 @@ mod peers;
 pub mod record;
 mod transactions;
 
+pub use barrier::Barrier;
 pub use io::{Channel, Clock, Effect, Input, Notice, Protocol};
 pub use record::{LogRecord, MAX_RECORD_BYTES};
 

@@ -12,6 +12,7 @@
 //! Bounds: [`MAX_IN_FLIGHT`] ranges under way or waiting to be applied, one for each peer; [`MAX_LOOKUPS`] answers
 //! being looked up for each peer; [`MAX_FETCHES`] single blocks.
 
+mod answer;
 mod machine;
 mod message;
 
@@ -19,6 +20,7 @@ mod message;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
+pub use answer::respond;
 pub use machine::{Command, Config, Event, MAX_FETCHES, MAX_IN_FLIGHT, MAX_LOOKUPS, Sync};
 pub use message::{
     MAX_HEIGHTS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Message, ProvedHeight, RESPONSE_BYTES, Request,

@@ -1,7 +1,7 @@
 //! The loop around the logic: inputs from the swarm, the disks, the API and the clock; effects carried out in order.
 //!
-//! **Behind the log.** An effect that follows an `Append` takes place once that record is on disk. Effects wait in
-//! `held` with the sequence that they wait for. Blocks' bodies alone are sent at once: they bind nobody.
+//! **Behind the log.** An effect that follows an `Append` takes place once that record is on disk: see
+//! [`Barrier`].
 //!
 //! - `modules.rs`: what local modules say and are told; their validations go before everything else.
 //! - `talking.rs`: what people say to each other.
@@ -31,14 +31,14 @@ use conclave_ledger::{hash::TransactionId, pool::PoolError};
 use conclave_protocol::{
     handshake::Command,
     known_peers::{SavedPeers, Source},
-    node::{Clock, Effect, Input, Node},
+    node::{Barrier, Clock, Effect, Input, Node},
     time::Time,
 };
 use connected::Connected;
 use futures::StreamExt;
 use libp2p::Multiaddr;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -81,8 +81,7 @@ pub(super) struct Driver {
     stops_on_interrupt: bool,
     status: NodeStatus,
     connected: Connected,
-    /// Effects and the sequence of the log that they wait for.
-    held: VecDeque<(u64, Effect)>,
+    barrier: Barrier,
     tickets: BTreeMap<u64, oneshot::Sender<Vec<Result<TransactionId, PoolError>>>>,
     next_ticket: u64,
     waiting: BTreeMap<TransactionId, Vec<oneshot::Sender<Outcome>>>,
@@ -124,7 +123,7 @@ impl Driver {
             stops_on_interrupt: config.stops_on_interrupt,
             status,
             connected: Connected::default(),
-            held: VecDeque::new(),
+            barrier: Barrier::default(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
             waiting: BTreeMap::new(),
@@ -245,9 +244,7 @@ impl Driver {
                 if let Err(error) = self.persistence.synced(ticket) {
                     self.failed = Some(error);
                 }
-                while let Some((_, effect)) =
-                    self.held.pop_front_if(|(sequence, _)| self.persistence.is_synced(*sequence))
-                {
+                while let Some(effect) = self.barrier.release(self.persistence.synced_up_to()) {
                     self.take_place(effect);
                 }
             }
@@ -276,13 +273,12 @@ impl Driver {
                         self.failed = Some(error);
                     }
                 }
-                effect @ (Effect::Send { bulk: true, .. } | Effect::Announcements(_)) => {
-                    self.take_place(effect)
+                effect => {
+                    let (appended, synced) = (self.persistence.appended(), self.persistence.synced_up_to());
+                    if let Some(effect) = self.barrier.pass(effect, appended, synced) {
+                        self.take_place(effect);
+                    }
                 }
-                effect if self.held.is_empty() && self.persistence.is_synced(self.persistence.appended()) => {
-                    self.take_place(effect);
-                }
-                effect => self.held.push_back((self.persistence.appended(), effect)),
             }
         }
     }

@@ -100,29 +100,9 @@ impl Driver {
                 let proof = codec::decode(&snapshot.proof(height).ok()??, usize::MAX).ok()?;
                 Some(ProvedHeight { decided, proof })
             };
-            let response = respond(request, read);
+            let response = sync::respond(request, read);
             // Without a receiver the node is stopping.
             let _ = found.send(Input::LookedUp { token, response });
         });
-    }
-}
-
-/// The answer to a request of a peer, within the bounds of a response.
-fn respond(request: sync::Request, read: impl Fn(Height) -> Option<ProvedHeight>) -> sync::Response {
-    match request {
-        sync::Request::Status { height } => sync::Response::Status { height },
-        sync::Request::Blocks { from, limit } => {
-            let (mut heights, mut bytes) = (Vec::new(), 0);
-            for height in (from..).take(limit.min(sync::MAX_HEIGHTS) as usize) {
-                let Some(proved) = read(height).filter(|_| bytes < sync::RESPONSE_BYTES) else { break };
-                bytes += codec::encode(&proved).len();
-                heights.push(proved);
-            }
-            sync::Response::Blocks(heights)
-        }
-        sync::Request::Block { height, hash } => {
-            let block = read(height).and_then(|proved| proved.decided.block().cloned());
-            sync::Response::Block(block.filter(|block| block.hash() == hash))
-        }
     }
 }

@@ -73,7 +73,7 @@ fn append_all(home: &Path, records: &[LogRecord]) {
     for record in records {
         persistence.append(record).unwrap();
     }
-    while !persistence.is_synced(persistence.appended()) {
+    while persistence.synced_up_to() < persistence.appended() {
         match events.blocking_recv().unwrap() {
             DiskEvent::Wal(WalEvent::Synced { ticket, .. }) => persistence.synced(ticket).unwrap(),
             other => panic!("{other:?}"),
