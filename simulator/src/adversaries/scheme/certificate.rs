@@ -70,7 +70,7 @@ pub(super) fn on_skip(scene: &Scene, at: &mut Moment<'_>) -> Option<(Value, Vec<
     let least = (honest + 1).saturating_sub(scene.quorum).max(scene.support.saturating_sub(scene.members));
     let most = (honest + scene.members).checked_sub(scene.quorum)?;
     let voters = least + at.below((most + 1).checked_sub(least).filter(|choices| *choices > 0)?);
-    let (block, mut steps) = scene.extracted(voters);
+    let (block, mut steps) = scene.extracted(voters, at);
     let missing = scene.support.saturating_sub(voters);
     if missing > 0 {
         let chain = Act::Chain { block: block.hash(), kind: Kind::Vote, members: missing, with_known: true };

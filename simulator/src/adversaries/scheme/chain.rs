@@ -32,7 +32,7 @@ fn a_second_block(scene: &Scene, at: &mut Moment<'_>) -> Option<Vec<Step>> {
     let least = scene.support.max((honest + 1).saturating_sub(scene.quorum));
     let most = honest.min(scene.quorum.saturating_sub(1));
     let voters = least + at.below((most + 1).checked_sub(least).filter(|choices| *choices > 0)?);
-    let (_, mut steps) = scene.extracted(voters);
+    let (_, mut steps) = scene.extracted(voters, at);
     let victim = at.pick(&scene.victims)?;
     let (window, signers) = moment(scene, at);
     let chain = chain_of(&scene.other, Kind::Endorse, signers);

@@ -75,12 +75,16 @@ impl Scene {
 
     /// A step at a last moment of a window, which is somewhere in its second half and most often late in that.
     pub(super) fn last_moment(&self, to: Peer, window: u32, act: Act, at: &mut Moment<'_>) -> Step {
+        Step { to, window, before_end: self.last_moment_before_end(at), act }
+    }
+
+    fn last_moment_before_end(&self, at: &mut Moment<'_>) -> Duration {
         let most = match at.below(4) {
             0 => self.delta,
             1 => self.delta / 2,
             _ => self.delta / 5,
         };
-        Step { to, window, before_end: at.part_of(most), act }
+        at.part_of(most)
     }
 
     /// A step somewhere in the middle of a window.
@@ -95,13 +99,18 @@ impl Scene {
 
     /// Makes every honest validator extract the main block, and the first `voters` of them vote for it.
     ///
-    /// Voters pass it on. Without any, all extract it in window 2 on two members' signatures; or, where one member is
-    /// alone, in window 1 from a timestamp that is too far ahead to vote for.
-    pub(super) fn extracted(&self, voters: usize) -> (Arc<Block>, Vec<Step>) {
+    /// Voters see it at the last moment of window 1, so that what they pass on reaches the others in window 2. Without
+    /// voters, all extract it in window 2 on two members' signatures; or, where one member is alone, in window 1 from a
+    /// timestamp that is too far ahead to vote for.
+    pub(super) fn extracted(&self, voters: usize, at: &mut Moment<'_>) -> (Arc<Block>, Vec<Step>) {
         let main = &self.main;
         if voters > 0 {
-            let shown = self.victims.iter().take(voters);
-            return (main.clone(), shown.flat_map(|victim| self.show(main, *victim)).collect());
+            let before_end = self.last_moment_before_end(at);
+            let step = |victim: &Peer| {
+                let body = self.now(*victim, Act::Body(main.clone()));
+                [body, Step { to: *victim, window: 1, before_end, act: chain_of(main, Kind::Endorse, 1) }]
+            };
+            return (main.clone(), self.victims.iter().take(voters).flat_map(step).collect());
         }
         if self.members >= 2 && self.faulty >= 1 {
             let step = |victim: &Peer| {

@@ -20,7 +20,7 @@ fn plan(scene: &Scene, at: &mut Moment<'_>) -> Vec<Step> {
         return certificate::PLAN(scene, at);
     }
     let voters = least + at.below(scene.support - least);
-    let (block, mut steps) = scene.extracted(voters);
+    let (block, mut steps) = scene.extracted(voters, at);
     let Some(victim) = at.pick(&scene.victims) else { return steps };
     let window = match at.below(4) {
         0 => 2,
