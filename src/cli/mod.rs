@@ -19,6 +19,7 @@ mod init;
 mod key;
 mod log_limit;
 mod logging;
+mod misbehaviour_flags;
 mod output;
 mod poll;
 mod probe;
