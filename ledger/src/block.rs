@@ -82,6 +82,13 @@ impl Block {
         self.header.hash()
     }
 
+    /// Whether the body is the one that the header binds. The hash covers the header alone, so only of such a block does it
+    /// say everything.
+    pub fn is_whole(&self) -> bool {
+        self.header.proofs == Self::proofs_hash(&self.proofs)
+            && self.header.transactions == Self::transactions_root(&self.transactions)
+    }
+
     /// Hash that `header.proofs` must have.
     pub fn proofs_hash(proofs: &[Proof]) -> Hash {
         Hash::of("conclave/proofs/1", &[&codec::encode(proofs)])

@@ -20,6 +20,7 @@ mod key;
 mod load;
 mod log_limit;
 mod logging;
+mod misbehaviour_flags;
 mod output;
 mod poll;
 mod probe;

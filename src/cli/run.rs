@@ -8,6 +8,7 @@ use super::{
     genesis,
     key::PassphraseFlag,
     logging,
+    misbehaviour_flags::MisbehaviourFlags,
     session::Session,
 };
 use crate::{
@@ -93,6 +94,8 @@ pub(crate) struct Run {
     /// What to log, as in RUST_LOG
     #[arg(long, value_name = "LEVELS")]
     log: Option<String>,
+    #[command(flatten)]
+    misbehaviour: MisbehaviourFlags,
     #[command(flatten)]
     gather: GatherFlags,
     #[command(flatten)]
@@ -180,6 +183,7 @@ impl Run {
     fn config(&self, session: &Session, flags: Layer) -> Outcome<NodeConfig> {
         let mut config = NodeConfig::load(&session.home, flags)?;
         config.passphrases = self.passphrase.source();
+        config.misbehaviour = self.misbehaviour.kind();
         Ok(config)
     }
 }

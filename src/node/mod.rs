@@ -5,6 +5,7 @@
 //! - `tracking.rs`: the trackers, `tracker_metrics.rs` what is counted of them. `finding.rs`: other finders, NAT.
 //! - `dialling.rs`: dials that somebody waits for.
 //! - `known_peers_file.rs`: who is known, over a restart. `solver.rs`: proofs of work.
+//! - `misbehaviour.rs`: faults on purpose, between the logic and the loop.
 //! - `persistence.rs`: the log's and the database's. `gossip.rs`: the local modules.
 //! - [`handle`]: how the rest of the process talks to it. `metrics.rs`: what Prometheus is told.
 
@@ -17,6 +18,7 @@ mod gossip;
 pub mod handle;
 mod known_peers_file;
 mod metrics;
+mod misbehaviour;
 mod network;
 mod persistence;
 mod solver;
@@ -30,12 +32,13 @@ use crate::{
     storage::{DatabaseError, StoreError, WalQueueError},
 };
 use conclave_behaviours::{SwarmError, discovery};
-use conclave_ledger::{chain::Chain, keys::SecretKey};
+use conclave_ledger::{chain::Chain, hash::NetworkId, keys::SecretKey};
 use conclave_protocol::{
     node::{self as logic, RestoreError},
     peer::Peer,
 };
 use handle::Handle;
+use misbehaviour::Conduct;
 use prometheus_client::registry::Registry;
 use std::{
     path::PathBuf,
@@ -138,6 +141,11 @@ pub enum NodeError {
     /// Signals.
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
+    /// Somebody is to misbehave who does not decide.
+    #[error(
+        "only a validator can misbehave, and this node has no validator key: give one with --validator-key, or take --misbehave away"
+    )]
+    NoValidator,
     /// The system gives no randomness.
     #[error("the system gives no randomness: {0}")]
     Randomness(getrandom::Error),
@@ -197,6 +205,7 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         seed,
         rules: Default::default(),
     };
+    let conduct = conduct_of(&config, network, validator_key, seed)?;
     let start = Instant::now();
     let clock = driver::clock(start);
     let chain = Chain::new(genesis);
@@ -231,7 +240,7 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let gossip = gossip::Gossip::new(modules, gossip_metrics, Some(voice));
     let driver =
         driver::Driver::new(node, network_side, persistence, metrics, handle.clone(), start, &config);
-    let result = driver.with_modules(gossip).run(request_queue, disk_events).await;
+    let result = driver.with_modules(gossip).with_conduct(conduct).run(request_queue, disk_events).await;
     handle.stop();
     match api.await {
         Ok(served) => result.and(served.map_err(NodeError::from)),
@@ -249,6 +258,24 @@ fn check_connections(limit: usize, chain: &Chain, key: Option<&SecretKey>) -> Re
         return Err(NodeError::TooFewConnections { limit, least });
     }
     Ok(())
+}
+
+/// How the node behaves: it keeps the rules, unless it was told twice not to.
+fn conduct_of(
+    config: &NodeConfig,
+    network: NetworkId,
+    key: Option<SecretKey>,
+    seed: [u8; 32],
+) -> Result<Conduct, NodeError> {
+    let Some(kind) = config.misbehaviour else { return Ok(Conduct::honest()) };
+    let key = key.ok_or(NodeError::NoValidator)?;
+    tracing::error!(
+        misbehaviour = kind.name(),
+        "THIS NODE ATTACKS ITS NETWORK ON PURPOSE, with its own keys: it {}. Others will disconnect it, and what it signs \
+         twice suspends it for good. Stop it unless this is a test",
+        kind.describe()
+    );
+    Ok(Conduct::attack(kind, network, key, seed))
 }
 
 /// The finders that a configuration switches on. Who has to be reached over a relay cannot serve the table.

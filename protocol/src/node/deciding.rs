@@ -159,7 +159,9 @@ impl Node {
     }
 
     fn tell_invalid(&mut self, block: &Block, error: &BlockError) {
-        let leader = self.peers.iter().find(|(_, role)| role.validator() == Some(block.header.leader));
+        // What is checked has the signature of the height's leader, whoever its header names.
+        let leader = self.chain.leader();
+        let leader = self.peers.iter().find(|(_, role)| role.validator() == Some(leader));
         if let Some(peer) = leader.map(|(peer, _)| *peer) {
             let reason = format!("an invalid block at height {}: {error}", block.header.height);
             self.tell(Notice::PeerPenalized { peer, severity: Severity::Serious, reason });

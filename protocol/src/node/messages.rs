@@ -1,6 +1,6 @@
 //! Bytes to messages and back. What does not decode is blamed on the peer that sent it.
 
-use super::{Channel, Clock, Effect, Node, Protocol};
+use super::{Block, Channel, Clock, Effect, Node, Protocol};
 use crate::{
     admission, consensus, dissemination, exchange, handshake,
     machine::{Input, Machine},
@@ -65,6 +65,10 @@ impl Node {
             Channel::Consensus => {
                 let limit = self.consensus_frame_limit();
                 let message = self.decode::<consensus::Message>(peer, bytes, limit, "consensus", clock);
+                let message = message.filter(|message| match message {
+                    consensus::Message::Block(block) => self.takes_whole(peer, block, clock),
+                    _ => true,
+                });
                 if let Some(message) = &message {
                     self.spoke_of(peer, message.decided_height());
                 }
@@ -92,6 +96,16 @@ impl Node {
             }
         }
         consensus::Message::Block(block)
+    }
+
+    /// Whether a block's body is the one that its header binds. One that is not must never get as far as a machine: under
+    /// the good block's hash it would take that block's place, and be found invalid here and nowhere else.
+    fn takes_whole(&mut self, peer: Peer, block: &Block, clock: Clock) -> bool {
+        let is_whole = block.is_whole();
+        if !is_whole {
+            self.penalize(peer, Penalty::fatal("a block whose body is not that of its header"), clock);
+        }
+        is_whole
     }
 
     /// The largest consensus message: a block of this network.
@@ -177,6 +191,11 @@ impl Node {
                 Some(response) => {
                     if let sync::Response::Status { height } = response {
                         self.spoke_of(peer, height);
+                    }
+                    if let sync::Response::Block(Some(block)) = &response
+                        && !self.takes_whole(peer, block, clock)
+                    {
+                        return self.request_failed(peer, protocol, number, clock);
                     }
                     let message = sync::Message::Response { number, response };
                     self.sync.handle(Input::Received(peer, message), clock.time);

@@ -19,6 +19,8 @@ pub const MAX_KNOWN_BLOCKS: usize = 8;
 /// What is known of one height.
 #[derive(Clone, Debug, Default)]
 pub struct Knowledge {
+    /// Its leader, once a member has made a plan for it.
+    pub leader: Option<PublicKey>,
     /// Blocks of which somebody has the body.
     pub blocks: BTreeMap<BlockHash, Arc<Block>>,
     /// Signatures of all validators, members or not. Bounded by what a validator signs in a height, and by the blocks
@@ -74,13 +76,23 @@ impl Coalition {
         self.heights.entry(height).or_default()
     }
 
+    /// The leader of a height, once a member has made a plan for it.
+    pub fn leader_of(&mut self, height: Height) -> Option<PublicKey> {
+        self.height(height).leader
+    }
+
+    /// Remembers a block that a member has made.
+    pub fn propose(&mut self, block: Arc<Block>) {
+        self.learn(&Message::Block(block));
+    }
+
     /// Remembers everything that a message shows.
     pub fn learn(&mut self, message: &Message) {
         let known = self.height(message.height());
         match message {
             Message::Block(block) => {
                 if known.blocks.len() < MAX_KNOWN_BLOCKS {
-                    known.blocks.insert(block.hash(), block.clone());
+                    known.blocks.entry(block.hash()).or_insert_with(|| block.clone());
                 }
             }
             Message::Chain { block, votes, endorsements, .. } => {

@@ -19,6 +19,7 @@ use super::{
     handle::{Handle, NodeEvent, NodeStatus, Outcome, Report, Request},
     known_peers_file,
     metrics::Metrics,
+    misbehaviour::Conduct,
     network::{self, Network},
     persistence::{DiskEvent, Persistence},
     solver::Solver,
@@ -67,6 +68,7 @@ pub(super) fn clock(start: Instant) -> Clock {
 /// The loop and its state.
 pub(super) struct Driver {
     node: Node,
+    conduct: Conduct,
     network: Network,
     persistence: Persistence,
     metrics: Metrics,
@@ -110,6 +112,7 @@ impl Driver {
         };
         Self {
             node,
+            conduct: Conduct::honest(),
             network,
             persistence,
             metrics,
@@ -138,6 +141,11 @@ impl Driver {
     /// The same with local modules.
     pub(super) fn with_modules(self, gossip: Gossip) -> Self {
         Self { gossip, ..self }
+    }
+
+    /// The same with another conduct.
+    pub(super) fn with_conduct(self, conduct: Conduct) -> Self {
+        Self { conduct, ..self }
     }
 
     /// Runs until the node has left, or must not go on.
@@ -216,7 +224,8 @@ impl Driver {
     }
 
     fn deadline(&self) -> Instant {
-        let machine = self.node.poll_timeout().map(|Time(micros)| self.start + Duration::from_micros(micros));
+        let due = [self.node.poll_timeout(), self.conduct.poll_timeout()].into_iter().flatten().min();
+        let machine = due.map(|Time(micros)| self.start + Duration::from_micros(micros));
         let far = Instant::now() + Duration::from_secs(3600);
         let network =
             [self.network.next_closing(), self.network.next_tracking(), self.network.next_finding()];
@@ -232,10 +241,13 @@ impl Driver {
         if self.node.poll_timeout().is_some_and(|due| due <= clock.time) {
             self.node.handle_timeout(clock);
         }
+        self.conduct.handle_timeout(&self.node, clock);
     }
 
     fn input(&mut self, input: Input) {
-        self.node.handle(input, clock(self.start));
+        let clock = clock(self.start);
+        self.conduct.overhear(&input, &self.node, clock);
+        self.node.handle(input, clock);
     }
 
     fn disk(&mut self, event: DiskEvent) {
@@ -267,7 +279,7 @@ impl Driver {
         self.metrics.pool_bytes.set(self.node.pool().bytes() as i64);
         self.gossip.metrics.peer_subscriptions.set(self.network.subscriptions() as i64);
         self.gossip.metrics.module_subscriptions.set(self.node.module_subscriptions() as i64);
-        while let Some(effect) = self.node.poll_effect() {
+        while let Some(effect) = self.conduct.poll_effect(&mut self.node, clock(self.start)) {
             match effect {
                 Effect::Append(record) => {
                     if let Err(error) = self.persistence.append(&record) {
