@@ -45,6 +45,14 @@ struct Member {
     since: Time,
 }
 
+/// A height that was decided without a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Certificateless {
+    value: Value,
+    set: Arc<ValidatorSet>,
+    decided_at: Time,
+}
+
 /// The machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consensus {
@@ -59,7 +67,9 @@ pub struct Consensus {
     in_step: bool,
     retired: VecDeque<Instance>,
     /// Heights decided without a certificate, which a certificate outranks (R1).
-    certificateless: BTreeMap<Height, (Value, Arc<ValidatorSet>)>,
+    certificateless: BTreeMap<Height, Certificateless>,
+    /// Certificates that contradict such a height, until it is known whether they outrank it.
+    contradictions: BTreeMap<Height, (Value, Proof)>,
     ahead: BTreeMap<Height, Vec<(Peer, Message)>>,
     pending: bool,
     /// Heights up to this one are late: signed in before a restart, or gone back to by R1.
@@ -83,6 +93,7 @@ impl Consensus {
             in_step: false,
             retired: VecDeque::new(),
             certificateless: BTreeMap::new(),
+            contradictions: BTreeMap::new(),
             ahead: BTreeMap::new(),
             pending: false,
             certificates_due: VecDeque::new(),
@@ -112,6 +123,7 @@ impl Consensus {
         let oldest = height.saturating_sub(RETIRED_HEIGHTS as Height);
         self.signed.retain(|record| record.height >= oldest);
         self.certificateless = self.certificateless.split_off(&oldest);
+        self.contradictions = self.contradictions.split_off(&oldest);
         let late = self.late_until.is_some_and(|until| height <= until);
         self.current =
             Some(Instance::new(self.config.clone(), height, validators, leader, late, &self.signed));
@@ -220,7 +232,8 @@ impl Consensus {
                         self.certificates_due.push_back((now + self.config.certificate_delay(), height));
                     }
                 } else if let Some(instance) = &self.current {
-                    self.certificateless.insert(height, (value, instance.set().clone()));
+                    let set = instance.set().clone();
+                    self.certificateless.insert(height, Certificateless { value, set, decided_at: now });
                 }
                 self.emit(Event::Decide { height, value, block, proof });
             }
@@ -282,15 +295,16 @@ impl Consensus {
 
     fn receive_retired(&mut self, peer: Peer, key: &PublicKey, message: Message, now: Time) {
         if let Message::Certificate { height, value, votes, .. } = &message
-            && let Some((decided, set)) = self.certificateless.get(height)
-            && decided != value
+            && let Some(decided) = self.certificateless.get(height)
+            && decided.value != *value
             && self.config.rules.keep(Rule::R1)
         {
             let (height, value, proof) = (*height, *value, Proof::Certificate(votes.clone()));
-            return match proof.verify(self.config.network, height, &value, set) {
-                Ok(()) => self.repair(height, value, proof),
+            match proof.verify(self.config.network, height, &value, &decided.set) {
+                Ok(()) => drop(self.contradictions.insert(height, (value, proof))),
                 Err(error) => self.penalize(peer, Penalty::fatal(format!("a certificate: {error}"))),
-            };
+            }
+            return self.repair_contradicted(now);
         }
         let Some(instance) = self.retired.iter_mut().find(|instance| instance.height() == message.height())
         else {
@@ -320,11 +334,32 @@ impl Consensus {
         }
     }
 
+    /// When the commits to a height decided without a certificate are here, if they ever are.
+    fn commits_due(&self, decided: &Certificateless) -> Time {
+        decided.decided_at + self.config.window()
+    }
+
     /// R1: the node goes back to the state before the height and begins it again; everything signed stays signed.
-    fn repair(&mut self, height: Height, value: Value, proof: Proof) {
-        self.late_until = self.height();
-        self.certificateless.split_off(&height);
-        self.emit(Event::Repair { height, value, proof });
+    ///
+    /// But not where all honest validators may have decided as it did: a faulty one can keep a certificate to itself until
+    /// the height is over. So the commits are waited for, and those of `n − f` make the decision final.
+    fn repair_contradicted(&mut self, now: Time) {
+        for (height, (value, proof)) in std::mem::take(&mut self.contradictions) {
+            let Some(decided) = self.certificateless.get(&height) else { continue };
+            let instance = self.retired.iter().find(|instance| instance.height() == height);
+            let commits = instance.map_or(0, |instance| instance.count_commits(&decided.value));
+            if commits >= decided.set.len() - decided.set.faulty().min(decided.set.len()) {
+                continue;
+            }
+            if now < self.commits_due(decided) {
+                self.contradictions.insert(height, (value, proof));
+                continue;
+            }
+            self.late_until = self.height();
+            self.certificateless.split_off(&height);
+            self.contradictions.clear();
+            return self.emit(Event::Repair { height, value, proof });
+        }
     }
 
     fn keep_for_later(&mut self, peer: Peer, message: Message) {
@@ -450,6 +485,7 @@ impl Machine for Consensus {
         }
         self.drain(now);
         self.send_certificates(now);
+        self.repair_contradicted(now);
         self.announce(now);
     }
 
@@ -466,7 +502,9 @@ impl Machine for Consensus {
     fn poll_timeout(&self) -> Option<Time> {
         let instance = self.current.as_ref().and_then(Instance::poll_timeout);
         let certificate = self.certificates_due.front().map(|(due, _)| *due);
-        [instance, certificate, self.announce_at].into_iter().flatten().min()
+        let contradicted = self.contradictions.keys().filter_map(|height| self.certificateless.get(height));
+        let repair = contradicted.map(|decided| self.commits_due(decided)).min();
+        [instance, certificate, repair, self.announce_at].into_iter().flatten().min()
     }
 }
 

@@ -25,7 +25,7 @@
 //! | end | the accepted certificate's value; else the one extracted block, if valid and supported; else `Skip` | `instance/closing.rs` |
 //! | P2 | with `f < n/3`, without a certificate, only with `Closing` from `q` validators; otherwise the height halts | `instance/closing.rs` |
 //! | P3 | how a halted height, or one opened after a restart, is closed later | `instance/closing.rs` |
-//! | R1 | a certificate outranks a decision made without one: go back and follow it | `machine.rs` |
+//! | R1 | a certificate outranks a decision made without one, unless `n − f` have committed to it: go back and follow it | `machine.rs` |
 //!
 //! Sources: D. Dolev, H. R. Strong, *Authenticated Algorithms for Byzantine Agreement*, SIAM J. Comput. 12(4),
 //! 1983; I. Abraham, K. Nayak, L. Ren, Z. Xiang, *Good-case Latency of Byzantine Broadcast*, PODC 2021. Why the

@@ -146,7 +146,10 @@ impl Node {
             }
             Protocol::Sync | Protocol::Peers if !self.takes_part(&peer) => {
                 self.effects.push_back(Effect::Ignore { number });
-                self.penalize(peer, Penalty::serious("a request before its handshake was done"), clock);
+                // A peer that is done a moment earlier may ask at once.
+                if !self.handshake.is_nearly_done(&peer) {
+                    self.penalize(peer, Penalty::serious("a request before its handshake was done"), clock);
+                }
             }
             Protocol::Sync => match self.decode(peer, bytes, sync::MAX_REQUEST_BYTES, "sync", clock) {
                 Some(request) => {

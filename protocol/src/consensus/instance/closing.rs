@@ -117,11 +117,8 @@ impl Instance {
     ) -> Result<(), Penalty> {
         self.add_once(Kind::Commit, value, commits)?;
         let commits = collect(&self.commits, &value).len();
-        if self.decision.is_none()
-            && commits > self.set.faulty()
-            && let Some(proof) = self.commit_proof(&value)
-        {
-            self.decide(value, Some(proof), now);
+        if self.decision.is_none() && commits > self.set.faulty() {
+            self.commit(value, now);
         }
         Ok(())
     }
