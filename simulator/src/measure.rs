@@ -73,7 +73,7 @@ pub fn two_delays(regions: &Regions, hosts: &[usize], quorum: usize) -> Vec<Dura
                 votes.sort_unstable();
                 votes.get(quorum.saturating_sub(1)).copied().unwrap_or_default()
             };
-            let sum: Duration = hosts.iter().map(|leader| of_leader(leader)).sum();
+            let sum: Duration = hosts.iter().map(of_leader).sum();
             sum / hosts.len().max(1) as u32
         })
         .collect();
