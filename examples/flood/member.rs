@@ -8,7 +8,7 @@ use conclave_ledger::{
     codec,
     hash::NetworkId,
     keys::SecretKey,
-    transaction::{Request, Transaction, find_stamp},
+    transaction::{Request, SharedTransaction, Transaction, find_stamp},
 };
 use conclave_protocol::{
     admission::{self, Purpose, Puzzle, Response},
@@ -20,7 +20,6 @@ use serde::Serialize;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -158,7 +157,7 @@ async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant,
                     let data = Said::new(network, &attacker.key, now_ms(), text).unwrap().encode();
                     let announcement = Announcement { ttl: 0, data_type: DATA_TYPE, data: Bytes(data) };
                     // Nobody is subscribed in the first moment, and the queue is full whenever the node slows down.
-                    *sent += u64::from(attacker.publish(DATA_TYPE, &announcement.encode()));
+                    *sent += u64::from(attacker.publish_envelope(DATA_TYPE, &announcement.encode()));
                 }
             }
         }
@@ -170,21 +169,21 @@ async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant,
 }
 
 /// Transactions by somebody unknown, which have no stamp.
-fn unstamped(network: NetworkId, key: &SecretKey, expires: u64, number: usize) -> Vec<Arc<Transaction>> {
+fn unstamped(network: NetworkId, key: &SecretKey, expires: u64, number: usize) -> Vec<SharedTransaction> {
     let transaction = |item: usize| {
         let data = [number.to_be_bytes(), item.to_be_bytes()].concat();
         let payload = Payload::Record(Record { kind: "flood".into(), data: Bytes(data) });
-        Arc::new(Request { network, sender: key.public(), expires, payload }.sign(key))
+        Request { network, sender: key.public(), expires, payload }.sign(key).into()
     };
     (0..BATCH).map(transaction).collect()
 }
 
 /// The same with the stamp that is asked for, and a signature that is not its sender's.
-fn forged(transaction: &Transaction) -> Arc<Transaction> {
-    let mut forged = transaction.clone();
+fn forged(transaction: &SharedTransaction) -> SharedTransaction {
+    let mut forged = Transaction::clone(transaction);
     forged.stamp = find_stamp(&transaction.id(), STAMP_BITS, 0, u64::MAX);
     forged.signature.0[7] ^= 1;
-    Arc::new(forged)
+    forged.into()
 }
 
 fn frame(message: &dissemination::Message) -> Vec<u8> {

@@ -344,7 +344,7 @@ impl Attacker {
 
     /// Publishes an envelope to whoever is subscribed; false if nobody takes it.
     #[allow(dead_code)] // For `examples/flood`.
-    pub(crate) fn publish(&mut self, data_type: u16, envelope: &[u8]) -> bool {
+    pub(crate) fn publish_envelope(&mut self, data_type: u16, envelope: &[u8]) -> bool {
         let gossip = self.swarm.behaviour_mut().announcements.as_mut();
         gossip.is_some_and(|gossip| gossip.publish(data_type, envelope, false).is_ok())
     }

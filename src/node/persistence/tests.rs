@@ -131,7 +131,7 @@ fn what_is_on_its_way_to_the_disks_is_bounded_in_bytes() {
     let blocks = vec![(1, vec![0; MAX_BACKLOG_BYTES].into())];
     persistence.submit(Batch { blocks, last_height: 1, ..Batch::default() });
     assert!(persistence.is_congested());
-    while !persistence.is_synced(persistence.appended()) || persistence.is_congested() {
+    while persistence.synced_up_to() < persistence.appended() || persistence.is_congested() {
         match events.blocking_recv().unwrap() {
             DiskEvent::Wal(WalEvent::Synced { ticket, .. }) => persistence.synced(ticket).unwrap(),
             DiskEvent::Writer(WriterEvent::Committed { batches, height, wal_sequence }) => {
