@@ -50,6 +50,14 @@ pub struct Tip {
     pub block_hash: Hash,
 }
 
+impl Tip {
+    /// The timestamp of a block that is built when the clock says `now_ms`: larger than that of the last block, except
+    /// where there is no larger number.
+    pub fn next_timestamp(&self, now_ms: u64) -> u64 {
+        now_ms.max(self.timestamp.saturating_add(1))
+    }
+}
+
 /// A block that was found valid, and what it would change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
@@ -234,7 +242,7 @@ impl Chain {
     }
 
     /// Builds the next height's block from as many of `candidates` as are valid one after the other and fit; `None`
-    /// if there is none. `proofs` are those of [`Chain::unproven`], in order. The candidates' signatures are good.
+    /// if there is none, or no later timestamp than that of the last block. `proofs` are those of [`Chain::unproven`], in order. The candidates' signatures are good.
     ///
     /// The block is executed while it is built: its execution is the one that [`Chain::validate`] finds, if the
     /// proofs are good and `leader` is the height's.
@@ -245,7 +253,7 @@ impl Chain {
         proofs: Vec<Proof>,
         candidates: impl IntoIterator<Item = &'t SharedTransaction>,
     ) -> Option<(Block, Execution)> {
-        let timestamp = now_ms.max(self.tip.timestamp + 1);
+        let timestamp = self.tip.next_timestamp(now_ms);
         let at = HeightContext { leader, ..self.next_context(timestamp) };
         let mut view = self.state.view();
         let limits = governance::limits(&view);
@@ -261,7 +269,7 @@ impl Chain {
                 transactions.push(transaction.clone());
             }
         }
-        if transactions.is_empty() {
+        if transactions.is_empty() || timestamp == self.tip.timestamp {
             return None;
         }
         let header = Header {

@@ -144,7 +144,7 @@ impl Pool {
         chain: &Chain,
         now_ms: u64,
     ) -> Vec<Result<TransactionId, PoolError>> {
-        let at = chain.next_context(now_ms.max(chain.tip().timestamp + 1));
+        let at = chain.next_context(chain.tip().next_timestamp(now_ms));
         let view = chain.view();
         let limits = governance::limits(&view);
         let mut signatures = Batch::default();
@@ -230,7 +230,7 @@ impl Pool {
         chain: &Chain,
         now_ms: u64,
     ) -> Vec<(TransactionId, TransactionError)> {
-        let at = chain.next_context(now_ms.max(chain.tip().timestamp + 1));
+        let at = chain.next_context(chain.tip().next_timestamp(now_ms));
         let view = chain.view();
         let limits = governance::limits(&view);
         let check = |transaction: &SharedTransaction| {

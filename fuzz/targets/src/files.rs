@@ -120,8 +120,7 @@ fn archive_of(heights: &[Decided]) -> Vec<u8> {
 pub fn log(bytes: &[u8]) {
     let source = &mut Unstructured::new(bytes);
     let (folder, disk) = (Path::new("/fuzzed"), Arc::new(Memory::default()));
-    // Records count from 1, and no log has lived long enough for larger numbers than these.
-    let first = 1 + (draw::number(source, &world::KNOWN) >> 16);
+    let first = draw::number(source, &world::KNOWN);
     let name = format!("wal-{first:020}.log");
     disk.files().insert(folder.join(name), Arc::new(Mutex::new(segment(first, source))));
     let open = || Wal::open(folder, world::network().0, disk.clone());

@@ -20,7 +20,7 @@ use conclave_ledger::{
     pool::PoolLimits,
     proof::Proof,
     signed::{Height, Kind, SignatureSet, Value},
-    transaction::{Request, Transaction, find_stamp},
+    transaction::{Request, SharedTransaction, Transaction, find_stamp},
 };
 use conclave_protocol::{
     admission::{self, Purpose, Puzzle},
@@ -31,7 +31,9 @@ use conclave_protocol::{
     known_peers::{SavedPeers, Source},
     node::{Channel, Clock, Config, Effect, Input, LogRecord, Node, Protocol, Restored, meeting},
     peer::Peer,
-    peer_exchange, sync,
+    peer_exchange,
+    rules::Rules,
+    sync,
     time::Time,
 };
 use std::{
@@ -104,7 +106,6 @@ fn config(source: &mut Unstructured<'_>) -> Config {
         peer: world::peer(OWN),
         node_key: world::node_key(OWN),
         validator_key: (!chance(source, 64)).then(|| world::validator_key(OWN)),
-        restarted: chance(source, 48),
         version: "fuzzed".into(),
         meeting: meeting::Config {
             admission_bits: world::BITS,
@@ -114,6 +115,7 @@ fn config(source: &mut Unstructured<'_>) -> Config {
         pool: PoolLimits { transactions: POOL, bytes: 64 << 10, per_sender: 4 },
         announcements: announcements::Config::default(),
         seed: [source.arbitrary().unwrap_or(0); 32],
+        rules: Rules::default(),
     }
 }
 
@@ -274,14 +276,14 @@ impl Run {
                 }
             }
             Effect::RolledBack { height, .. } => drop(self.decided.split_off(&height)),
-            Effect::CloseConnection { peer, connection, .. } => {
-                if self.connections.get(&peer) == Some(&connection) {
-                    self.connections.remove(&peer);
-                    self.open.retain(|(of, _)| *of != peer);
-                    let command = handshake::Command::ConnectionClosed { peer, connection };
-                    // Later, as the swarm would; the effects of that are drained with those of now.
-                    self.node.handle(Input::Handshake(command), self.clock());
-                }
+            Effect::CloseConnection { peer, connection, .. }
+                if self.connections.get(&peer) == Some(&connection) =>
+            {
+                self.connections.remove(&peer);
+                self.open.retain(|(of, _)| *of != peer);
+                let command = handshake::Command::ConnectionClosed { peer, connection };
+                // Later, as the swarm would; the effects of that are drained with those of now.
+                self.node.handle(Input::Handshake(command), self.clock());
             }
             Effect::CloseChannels(peer) => self.open.retain(|(of, _)| *of != peer),
             _ => {}
@@ -297,7 +299,7 @@ impl Run {
             known_peers: self.node.known_peers().saved(),
         };
         let (before, clock) = (self.node.chain().tip().clone(), self.clock());
-        let config = Config { restarted: true, seed: [9; 32], ..config(source) };
+        let config = Config { seed: [9; 32], ..config(source) };
         match Node::new(config, restored, clock) {
             Ok(node) => assert_eq!(*node.chain().tip(), before, "the log leads elsewhere"),
             Err(error) => panic!("the node does not read its own log: {error}"),
@@ -397,8 +399,9 @@ impl Run {
             // As this network's liars can sign anything, so can they prove it.
             Proof::Certificate(world::signatures(height, Kind::Vote, value, &[0, 2, 3]))
         });
-        (leader != world::validator_key(OWN).public())
-            .then(|| chain.propose(leader, timestamp, proofs.collect(), self.node.pool().iter()))?
+        let proposed = (leader != world::validator_key(OWN).public())
+            .then(|| chain.propose(leader, timestamp, proofs.collect(), self.node.pool().iter()));
+        proposed.flatten().map(|(block, _)| block)
     }
 
     fn truth(&self, source: &mut Unstructured<'_>) -> Option<Message> {
@@ -463,11 +466,10 @@ impl Run {
 
     fn submit(&mut self, source: &mut Unstructured<'_>) {
         let ticket = self.number();
-        let transactions: Vec<Transaction> =
-            (0..1 + below(source, 3)).filter_map(|_| self.transaction(source)).collect();
+        let transactions: Vec<SharedTransaction> =
+            (0..1 + below(source, 3)).filter_map(|_| self.transaction(source)).map(Into::into).collect();
         if chance(source, 96) {
-            let shared = transactions.into_iter().map(Arc::new).collect();
-            let bytes = codec::encode(&dissemination::Message::Transactions(shared));
+            let bytes = codec::encode(&dissemination::Message::Transactions(transactions));
             let (_, peer) = any_node(source);
             return self.send(peer, Channel::Transactions, bytes);
         }
@@ -602,7 +604,8 @@ impl Run {
         let input = match below(source, 8) {
             0..2 => {
                 let source_of = draw::one_of(source, &Source::ALL).copied().unwrap_or(Source::Tracker);
-                Input::Found { peer, addresses: vec![address], source: source_of }
+                let by = chance(source, 128).then(|| any_node(source).1);
+                Input::Found { peer, addresses: vec![address], source: source_of, by }
             }
             2 => Input::DialFailed(peer),
             3 => Input::OwnAddresses(

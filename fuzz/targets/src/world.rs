@@ -10,7 +10,7 @@ use conclave_ledger::{
     keys::{SecretKey, Signature},
     proof::Proof,
     signed::{Height, Kind, SignatureSet, Slot, Value},
-    transaction::{Request, Transaction},
+    transaction::{Request, SharedTransaction},
     validators::{FaultBound, Validator, ValidatorIndex, ValidatorSet},
 };
 use conclave_protocol::{
@@ -106,11 +106,11 @@ pub fn record(number: usize) -> Record {
 }
 
 /// A request of the sender whom the ledger knows.
-pub fn transaction(number: usize) -> Arc<Transaction> {
+pub fn transaction(number: usize) -> SharedTransaction {
     let key = validator_key(VALIDATORS);
     let payload = Payload::Record(record(number));
     let request = Request { network: network(), sender: key.public(), expires: 500 + number as u64, payload };
-    Arc::new(request.sign(&key))
+    request.sign(&key).into()
 }
 
 /// A block by a validator; different numbers make different blocks. It fits no chain.

@@ -98,6 +98,22 @@ fn blocks_and_skips_follow_each_other_and_carry_the_proofs_of_those_before() {
     assert_eq!(chain.tip().height, 4);
 }
 
+/// A block of the largest timestamp is within the rules; the validators' clocks are against it.
+#[test]
+fn behind_the_last_timestamp_there_are_only_skips() {
+    let mut chain = Chain::new(genesis());
+    let transactions: Vec<SharedTransaction> = [record(&chain, 50, "last").into()].into();
+    let (block, _) = chain.propose(chain.leader(), u64::MAX, proofs(&chain), &transactions).unwrap();
+    chain.apply(&Decided::Block(block.into()), None, &NothingKnown, true).unwrap();
+    let transaction: SharedTransaction = record(&chain, 50, "too late").into();
+    assert_eq!(chain.propose(chain.leader(), NOW, proofs(&chain), [&transaction]), None);
+    let mut pool = Pool::new(PoolLimits { transactions: 1, bytes: 1 << 20, per_sender: 1 });
+    assert_eq!(pool.admit(transaction.clone(), &chain, NOW), Ok(transaction.id()));
+    assert_eq!(pool.drop_invalid_front(&chain, NOW), []);
+    skip(&mut chain);
+    assert_eq!(chain.tip().height, 2);
+}
+
 /// Leaders of heights 2 and 3 let their turns pass and are passed over from then on.
 #[test]
 fn a_skipped_leader_is_passed_over() {

@@ -15,6 +15,7 @@ use conclave_protocol::{
     consensus::{Command, Config, Consensus, Event, Message, SignedRecord, Verdict},
     machine::{Input, Machine, Output},
     peer::Peer,
+    rules::Rules,
     time::Time,
 };
 use std::{
@@ -213,7 +214,7 @@ impl Subject for Deciding {
             delta: Duration::from_millis(500),
             fast: choices & 1 == 0,
             key: Some(world::validator_key(OWN)).filter(|_| choices & 0x0e != 0),
-            restarted: choices & 0x70 == 0,
+            rules: Rules::default(),
         };
         let mut deciding = Self {
             machine: Consensus::new(config, Vec::new()),

@@ -7,14 +7,14 @@ use crate::{
     world,
 };
 use arbitrary::Unstructured;
-use conclave_ledger::{codec, hash::TransactionId, transaction::Transaction};
+use conclave_ledger::{codec, hash::TransactionId, transaction::SharedTransaction};
 use conclave_protocol::{
     dissemination::{Command, Config, Dissemination, Event, MAX_ITEMS, MAX_MESSAGE_BYTES, Message},
     machine::{Input, Machine, Output},
     peer::Peer,
     time::Time,
 };
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 /// Transactions that there are.
 const TRANSACTIONS: usize = 8;
@@ -24,10 +24,10 @@ pub(super) struct Spreading {
     /// Peers that are there, or were when they last said something.
     reachable: BTreeSet<Peer>,
     /// Transactions that the pool has to check.
-    unchecked: Vec<(Peer, Arc<Transaction>)>,
+    unchecked: Vec<(Peer, SharedTransaction)>,
 }
 
-fn any_transaction(source: &mut Unstructured<'_>) -> Arc<Transaction> {
+fn any_transaction(source: &mut Unstructured<'_>) -> SharedTransaction {
     world::transaction(below(source, TRANSACTIONS))
 }
 
@@ -47,15 +47,9 @@ impl Spreading {
         match below(source, 8) {
             0..4 if !self.unchecked.is_empty() => {
                 let (peer, transaction) = self.unchecked.swap_remove(below(source, self.unchecked.len()));
-                let size = codec::encode(&*transaction).len();
-                Command::Admitted { id: transaction.id(), transaction, size, peer }
+                Command::Admitted { transaction, peer }
             }
-            0..6 => {
-                let transaction = any_transaction(source);
-                // As large as the network allows, now and then.
-                let size = if chance(source, 64) { 1 << 20 } else { codec::encode(&*transaction).len() };
-                Command::Submitted { id: transaction.id(), transaction, size }
-            }
+            0..6 => Command::Submitted(any_transaction(source)),
             _ => Command::Gone(any_ids(source)),
         }
     }

@@ -15,6 +15,7 @@ use conclave_protocol::{
     },
     machine::{Input, Machine, Output},
     peer::Peer,
+    rules::Rules,
     time::Time,
 };
 use std::{
@@ -174,9 +175,11 @@ impl Subject for Greeting {
             first_retry: Duration::from_millis(100),
             longest_retry: Duration::from_secs(2),
             slow_retry: Duration::from_secs(10),
+            unwelcome_retry: Duration::from_secs(60),
             simultaneous_window: Duration::from_secs(2),
             goodbye_timeout: Duration::from_millis(500),
             seed: [source.arbitrary().unwrap_or(0); 32],
+            rules: Rules::default(),
         };
         Self {
             machine: Handshake::new(config),

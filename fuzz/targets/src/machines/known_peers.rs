@@ -46,7 +46,8 @@ impl Knowing {
                 let from = draw::one_of(source, &Source::ALL).copied()?;
                 // A node is found by others, too; it must not find itself.
                 let peer = if chance(source, 16) { world::peer(0) } else { peer };
-                Command::Found { peer, addresses: any_addresses(source), source: from }
+                let by = chance(source, 128).then(|| any_peer(source));
+                Command::Found { peer, addresses: any_addresses(source), source: from, by }
             }
             6..9 => {
                 let record = world::peer_record(below(source, world::NODES), below(source, 3) as u64);
@@ -60,7 +61,9 @@ impl Knowing {
                 let (validator, group) = (validator(source), any_group(source));
                 Command::Met { peer, validator, dialled: chance(source, 128), group, record }
             }
-            14..16 => Command::Admitted { peer },
+            14 => Command::Admitted { peer },
+            15 if chance(source, 128) => Command::Asks { peer },
+            15 => Command::Answered { peer },
             16..18 => Command::DialFailed { peer },
             18 => Command::Refused { peer, for_want_of_room: chance(source, 128) },
             19 => Command::KeptOut { peer, until: now + Duration::from_secs(below(source, 100) as u64) },
@@ -91,6 +94,7 @@ impl Subject for Knowing {
             peer: world::peer(0),
             target_connections: below(source, 4),
             max_observers: below(source, 4),
+            max_connections: 1 + below(source, 8),
             refresh_interval: Duration::from_secs(600),
             max_attempts: 3,
             max_known_peers: TABLE,
