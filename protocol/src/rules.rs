@@ -4,7 +4,7 @@
 //! as they are, but for one rule, of which the check has to find the consequence.
 //!
 //! The switch is there in tests of this crate and with its feature `mutants`, which is for tests alone. In any other
-//! build [`Rules`] is empty, there is no way to take a rule out, and [`Rules::keep`] is `true`. Where a build of
+//! build [`Rules`] is empty, there is no way to take a rule out, and `Rules::keep` is `true`. Where a build of
 //! tests has unified the feature into a program, that program keeps every rule too: nothing but a test names
 //! `Rules::without`.
 

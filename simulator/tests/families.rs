@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use conclave_protocol::rules::{Rule, Rules};
+use conclave_protocol::time::Time;
 use conclave_simulator::{
     adversaries::Misbehaviour,
     draw::Family,
@@ -12,7 +13,6 @@ use conclave_simulator::{
     scenario::{Fault, Promises, Scenario},
     timeline::Timeline,
 };
-use conclave_protocol::time::Time;
 use std::{collections::BTreeSet, time::Duration};
 
 /// Runs seeds of a family; fails with the first that violates something.
@@ -83,7 +83,12 @@ fn the_same_seed_gives_the_same_run_to_the_byte() {
     for family in Family::ALL {
         let scenario = family.draw(11, 4, 1, true);
         let (mut first, mut second) = (Timeline::default(), Timeline::default());
-        assert_eq!(run_watched(&scenario, &mut first), run_watched(&scenario, &mut second), "{}", family.name());
+        assert_eq!(
+            run_watched(&scenario, &mut first),
+            run_watched(&scenario, &mut second),
+            "{}",
+            family.name()
+        );
         assert_eq!(first.lines(), second.lines());
         let drawn = picture::svg(&scenario, &first, &(1..=1));
         assert!(drawn.starts_with("<svg") && drawn.contains("window"), "{drawn}");
@@ -96,7 +101,8 @@ fn each_adversary_is_borne() {
     for kind in Misbehaviour::ALL {
         let mut scenario = Scenario::quiet(5, 4, 1);
         scenario.adversaries = vec![(0, kind)];
-        scenario.load = (0..3).map(|number| (Time::after_start(Duration::from_secs(5 + number)), 1)).collect();
+        scenario.load =
+            (0..3).map(|number| (Time::after_start(Duration::from_secs(5 + number)), 1)).collect();
         let run = run(&scenario);
         assert!(run.violations.is_empty(), "{}: {:?}", kind.name(), run.violations);
         assert!(run.outcome.height >= 1, "{}", kind.name());
@@ -120,11 +126,9 @@ fn caught(rule: Rule, families: &[(Family, usize, u16)], seeds: u64) -> Option<(
 fn taking_a_rule_out_is_noticed() {
     let synchronous: &[_] = &[(Family::Synchronous, 4, 1), (Family::Synchronous, 4, 2)];
     let partitioned: &[_] = &[(Family::Partitioned, 4, 1), (Family::Restarted, 4, 1)];
-    for (rule, families, seeds) in [
-        (Rule::V1, synchronous, 60),
-        (Rule::P2, partitioned, 200),
-        (Rule::WriteAhead, partitioned, 60),
-    ] {
+    for (rule, families, seeds) in
+        [(Rule::V1, synchronous, 60), (Rule::P2, partitioned, 200), (Rule::WriteAhead, partitioned, 60)]
+    {
         let found = caught(rule, families, seeds);
         let (seed, violations) = found.unwrap_or_else(|| panic!("{rule:?} is not missed in {seeds} seeds"));
         println!("without {rule:?}, seed {seed}: {}", violations[0]);

@@ -1,8 +1,8 @@
 //! A world: hosts, the network between them, people who submit transactions, and virtual time.
 //!
 //! What runs on a host is [`Node`](conclave_protocol::node::Node), all machines and the ledger, wired as in the real
-//! program; messages travel as bytes. The world stands in for libp2p ([`links`]), the disk ([`disk`]), the clocks
-//! ([`clock`]) and the clients ([`clients`]). It does nothing that the scenario does not ask for, and draws everything
+//! program; messages travel as bytes. The world stands in for libp2p (`links.rs`), the disk (`disk.rs`), the clocks
+//! (`clock.rs`) and the clients (`clients.rs`). It does nothing that the scenario does not ask for, and draws everything
 //! that is left to chance from the scenario's seed, in the order of events: the same scenario gives the same run.
 //!
 //! - `event.rs`: what is going to happen. `carrying.rs`: what hosts want done. `network.rs`: dials, connections, packets.
