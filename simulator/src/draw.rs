@@ -62,10 +62,12 @@ impl Family {
             Self::Chaotic => draw.chaotic(&mut scenario),
         }
         scenario.faults.sort_by_key(|(at, _)| *at);
-        let last = scenario.faults.iter().map(|(at, _)| *at).chain(scenario.load.iter().map(|(at, _)| *at)).max();
+        let last =
+            scenario.faults.iter().map(|(at, _)| *at).chain(scenario.load.iter().map(|(at, _)| *at)).max();
         // A faulty leader can waste a height for each transaction, and each of them more than one turn.
         let heights = scenario.load.len() as u32 + 2 * u32::from(faulty) + 4;
-        scenario.end = last.unwrap_or_default() + scenario.longest_height() * heights + Duration::from_secs(30);
+        scenario.end =
+            last.unwrap_or_default() + scenario.longest_height() * heights + Duration::from_secs(30);
         scenario
     }
 }
@@ -166,7 +168,8 @@ impl Draw {
         let at = self.moment(WARM, scenario.delta * 12);
         let loses_unsynced = self.below(2) == 0;
         scenario.faults.push((at, Fault::Crash { host, loses_unsynced }));
-        if self.below(4) > 0 {
+        // With f ≥ n/2 whoever was away has to believe those who were not, which is no matter of the protocol.
+        if 2 * usize::from(self.faulty) < self.validators && self.below(4) > 0 {
             let lasts = between(Duration::ZERO, scenario.delta * 20, &mut self.random);
             scenario.faults.push((at + lasts, Fault::Restart { host }));
         }

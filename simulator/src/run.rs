@@ -23,8 +23,7 @@ pub fn run(scenario: &Scenario) -> Run {
 
 /// Runs a scenario before somebody's eyes.
 pub fn run_watched(scenario: &Scenario, watch: &mut dyn Watch) -> Run {
-    let mut oracle =
-        Oracle::new(scenario, World::network(scenario), World::validator_keys(scenario));
+    let mut oracle = Oracle::new(scenario, World::network(scenario), World::validator_keys(scenario));
     let outcome = World::new(scenario, &mut Both(&mut oracle, watch)).run();
     let violations = oracle.verdict(outcome.ended);
     Run { outcome, violations }

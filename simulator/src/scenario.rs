@@ -1,7 +1,7 @@
 //! What is simulated: a network, what goes wrong in it, and what must hold all the same.
 
 use crate::{adversaries::Misbehaviour, latency::Latency};
-use conclave_protocol::time::Time;
+use conclave_protocol::{rules::Rules, time::Time};
 use std::{collections::BTreeSet, time::Duration};
 
 /// Everything that a run depends on. The same scenario gives the same run, to the byte.
@@ -45,6 +45,8 @@ pub struct Scenario {
     pub end: Time,
     /// What must hold.
     pub promises: Promises,
+    /// The rules that the nodes keep: all of them.
+    pub rules: Rules,
 }
 
 /// Something that happens to hosts or the network. Hosts are numbered like validators.
@@ -145,6 +147,7 @@ impl Scenario {
             faults: Vec::new(),
             end: Time::after_start(Duration::from_secs(120)),
             promises: Promises::SYNCHRONOUS,
+            rules: Rules::default(),
         }
     }
 

@@ -109,7 +109,8 @@ impl Timeline {
             Ok(message) => (message.height(), describe(&message)),
             Err(_) => (0, format!("{} bytes that are no message", frame.len())),
         };
-        if let Some(Line { at: last, host, what: What::Said { to: known, .. }, text: said }) = self.lines.last_mut()
+        if let Some(Line { at: last, host, what: What::Said { to: known, .. }, text: said }) =
+            self.lines.last_mut()
             && (*last, *host) == (at, Some(from))
             && said.strip_suffix(&destinations(known)).is_some_and(|said| said == text)
         {
@@ -168,7 +169,12 @@ fn describe(message: &Message) -> String {
             signers(relays)
         ),
         Message::Support { block, votes, relays, .. } => {
-            format!("{height}: support for {}, votes {}, relays {}", short(block), signers(votes), signers(relays))
+            format!(
+                "{height}: support for {}, votes {}, relays {}",
+                short(block),
+                signers(votes),
+                signers(relays)
+            )
         }
         Message::Closing { .. } => format!("{height}: closing"),
         Message::Settle { value, settles, .. } => {
@@ -194,9 +200,16 @@ fn signed(kind: Kind) -> &'static str {
 
 fn describe_record(record: &LogRecord) -> String {
     match record {
-        LogRecord::Block(block) => format!("logs block {} of height {}", short(&block.hash()), block.header.height),
+        LogRecord::Block(block) => {
+            format!("logs block {} of height {}", short(&block.hash()), block.header.height)
+        }
         LogRecord::Signed(record) => {
-            format!("logs its {} {} at height {}", signed(record.kind), value_of(&record.value), record.height)
+            format!(
+                "logs its {} {} at height {}",
+                signed(record.kind),
+                value_of(&record.value),
+                record.height
+            )
         }
         LogRecord::Decided { height, value, proof } => {
             let proof = match proof {
@@ -220,8 +233,10 @@ impl Watch for Timeline {
             }
             Observation::Died { host } => self.push(at, host, What::Other, "dies".into()),
             Observation::Logged { host, record } => {
-                let text = LogRecord::decode(record)
-                    .map_or_else(|error| format!("logs what is no record: {error}"), |it| describe_record(&it));
+                let text = LogRecord::decode(record).map_or_else(
+                    |error| format!("logs what is no record: {error}"),
+                    |it| describe_record(&it),
+                );
                 self.push(at, host, What::Other, text);
             }
             Observation::Sent { from, to, frame } => self.said(at, from, to, frame),

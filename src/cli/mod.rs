@@ -17,6 +17,7 @@ mod gossip;
 mod governance;
 mod init;
 mod key;
+mod load;
 mod log_limit;
 mod logging;
 mod misbehaviour_flags;
@@ -28,6 +29,7 @@ mod run;
 mod say;
 mod sending;
 mod session;
+mod sim;
 mod status;
 mod swarm;
 mod testnet;
@@ -85,6 +87,8 @@ enum Command {
     Probe(probe::Probe),
     Swarm(Box<swarm::JoinSwarm>),
     Bench(bench::Bench),
+    Sim(sim::Sim),
+    Load(load::Load),
     Completions(completions::Completions),
 }
 
@@ -144,6 +148,8 @@ async fn dispatch(command: Command, session: &Session) -> Outcome {
         Command::Probe(command) => command.run(session).await,
         Command::Swarm(command) => command.run(session).await,
         Command::Bench(command) => command.run(session).await,
+        Command::Sim(command) => command.run(session),
+        Command::Load(command) => command.run(session).await,
         Command::Completions(command) => command.run(),
     }
 }

@@ -47,6 +47,9 @@ pub(crate) struct Run {
     /// Observers that may stay because they dialled this node [default: 64]
     #[arg(long, value_name = "NUMBER")]
     max_observers: Option<usize>,
+    /// Most connections at a time, whoever dialled [default: 512]
+    #[arg(long, value_name = "NUMBER")]
+    max_connections: Option<usize>,
     /// Seconds between two refreshments of the connections [default: 600]
     #[arg(long, value_name = "SECONDS")]
     refresh_interval_s: Option<u64>,
@@ -151,6 +154,7 @@ impl Run {
                     admission_bits: self.admission_bits,
                     target_connections: self.target_connections,
                     max_observers: self.max_observers,
+                    max_connections: self.max_connections,
                     refresh_interval_s: self.refresh_interval_s,
                     max_attempts: self.max_attempts,
                     max_known_peers: self.max_known_peers,

@@ -1,7 +1,8 @@
 //! The running node: libp2p, disk, clocks and signals around the logic of the protocol crate.
 //!
 //! - `driver/`: the loop that feeds the logic and carries out its effects, in order, behind the log.
-//! - `network.rs`: the swarm's side of it. `tracking.rs`: the trackers'. `finding.rs`: other finders, NAT.
+//! - `network.rs`: the swarm; `events.rs` and `effects.rs`: what comes from it, and what it is told.
+//! - `tracking.rs`: the trackers, `tracker_metrics.rs` what is counted of them. `finding.rs`: other finders, NAT.
 //! - `dialling.rs`: dials that somebody waits for.
 //! - `known_peers_file.rs`: who is known, over a restart. `solver.rs`: proofs of work.
 //! - `misbehaviour.rs`: faults on purpose, between the logic and the loop.
@@ -10,6 +11,8 @@
 
 mod dialling;
 mod driver;
+mod effects;
+mod events;
 mod finding;
 mod gossip;
 pub mod handle;
@@ -19,6 +22,7 @@ mod misbehaviour;
 mod network;
 mod persistence;
 mod solver;
+mod tracker_metrics;
 pub(crate) mod tracking;
 
 use crate::{
@@ -28,7 +32,7 @@ use crate::{
     storage::{DatabaseError, StoreError, WalQueueError},
 };
 use conclave_behaviours::{SwarmError, discovery};
-use conclave_ledger::{hash::NetworkId, keys::SecretKey};
+use conclave_ledger::{chain::Chain, hash::NetworkId, keys::SecretKey};
 use conclave_protocol::{
     node::{self as logic, RestoreError},
     peer::Peer,
@@ -90,6 +94,16 @@ pub enum NodeError {
         home: PathBuf,
         /// What is wrong.
         error: RestoreError,
+    },
+    /// A validator without room for the others.
+    #[error(
+        "network.max_connections is {limit}, and this validator needs {least} for the others: allow as many, or more"
+    )]
+    TooFewConnections {
+        /// What is configured.
+        limit: usize,
+        /// What it takes.
+        least: usize,
     },
     /// The transports.
     #[error(transparent)]
@@ -155,6 +169,8 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let network = opened.restored.chain.network();
     let mut behaviour =
         conclave_behaviours::Config::new(network.to_string()[..16].to_owned(), version.to_owned());
+    check_connections(config.meeting.max_connections, &opened.restored.chain, validator_key.as_ref())?;
+    behaviour.max_connections = u32::try_from(config.meeting.max_connections).unwrap_or(u32::MAX);
     behaviour.tracker = config.serve_tracker.then(Default::default);
     behaviour.discovery = finders_of(&config.discovery);
     behaviour.nat = config.discovery.nat;
@@ -163,8 +179,9 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let swarm = conclave_behaviours::build_swarm(identity.clone(), &behaviour, &mut registry)?;
     let metrics = metrics::Metrics::register(&mut registry);
     let gossip_metrics = gossip::GossipMetrics::register(&mut registry);
-    let tracking = tracking::Tracking::new(&config.trackers, &behaviour.network, identity);
-    let finding = finding::Finding::new(config.discovery.clone(), &network.0, &mut registry);
+    let tracking = tracking::Tracking::new(&config.trackers, &behaviour.network, identity, &mut registry);
+    let finding =
+        finding::Finding::new(config.discovery.clone(), config.serve_tracker, &network.0, &mut registry);
     let mut network_side = network::Network::new(swarm, behaviour.name("handshake"), tracking, finding);
     network_side.start_finding();
     network_side.listen(&config.listen)?;
@@ -181,17 +198,17 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         peer: Peer::from_bytes(&peer_id.to_bytes()).expect("an Ed25519 peer id has 38 bytes"),
         node_key,
         validator_key: validator_key.clone(),
-        restarted: opened.used,
         version: version.to_owned(),
         meeting: config.meeting.logic(),
         pool: Default::default(),
         announcements,
         seed,
+        rules: Default::default(),
     };
     let conduct = conduct_of(&config, network, validator_key, seed)?;
     let start = Instant::now();
     let clock = driver::clock(start);
-    let chain = conclave_ledger::chain::Chain::new(genesis);
+    let chain = Chain::new(genesis);
     let (proofs, known_peers) = Default::default();
     let empty = logic::Restored { chain, proofs, log: Vec::new(), known_peers };
     let mut restored = std::mem::replace(&mut opened.restored, empty);
@@ -230,6 +247,17 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         // A panic there has been printed; the node's own result says more.
         Err(_) => result,
     }
+}
+
+/// A validator has to have room for all others, a visitor, a dial and a stranger.
+fn check_connections(limit: usize, chain: &Chain, key: Option<&SecretKey>) -> Result<(), NodeError> {
+    let validators = chain.validators();
+    let is_member = key.is_some_and(|key| validators.index_of(&key.public()).is_some());
+    let least = validators.members.len() + 2;
+    if is_member && limit < least {
+        return Err(NodeError::TooFewConnections { limit, least });
+    }
+    Ok(())
 }
 
 /// How the node behaves: it keeps the rules, unless it was told twice not to.

@@ -2,14 +2,15 @@
 
 use super::{NodeError, handle::RecentHeight};
 use crate::storage::{
-    Batch, Database, DirectoryLock, Store, TransactionLocation, WAL_QUEUE, Wal, WalEvent, WalThread, Writer,
-    WriterEvent,
+    Batch, Database, DirectoryLock, MAX_GROUP_BYTES, MAX_MERGED_BYTES, Store, TransactionLocation, WAL_QUEUE,
+    Wal, WalEvent, WalThread, Writer, WriterEvent,
 };
 use conclave_ledger::{
     block::Decided,
     chain::{Applied, Chain},
     codec,
     genesis::Genesis,
+    hash::BlockHash,
     proof::Proof,
     signed::Height,
     state::Changes,
@@ -17,6 +18,7 @@ use conclave_ledger::{
 use conclave_protocol::node::{LogRecord, Restored};
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::Range,
     path::Path,
     sync::Arc,
 };
@@ -24,6 +26,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// Batches that wait for the database before the node waits too.
 const MAX_BACKLOG: usize = 4096;
+
+/// Bytes of them, those under way counted: two commits' worth.
+const MAX_BACKLOG_BYTES: usize = 2 * MAX_MERGED_BYTES;
 
 /// Bytes of a record of the logic that go into one record of the log; a longer one takes several.
 const PART_BYTES: usize = 512 << 10;
@@ -36,6 +41,10 @@ const CONTINUES: u8 = 2;
 
 /// Parts that are handed to the log before it has reported them as durable: its queue has room for more.
 const PARTS_IN_FLIGHT: u64 = (WAL_QUEUE as u64) * 3 / 4;
+
+/// Bytes of them: what the log gathers for the next sync while it makes the last one. The parts of one record are
+/// pieces of one memory until then.
+const BYTES_IN_FLIGHT: usize = 2 * MAX_GROUP_BYTES;
 
 /// What the disks report. Bounded by what was appended and submitted.
 #[derive(Debug)]
@@ -50,8 +59,6 @@ pub(super) enum DiskEvent {
 pub(super) struct OpenedHome {
     pub(super) database: Arc<Database>,
     pub(super) restored: Restored,
-    /// Whether the home has been in use before.
-    pub(super) used: bool,
     wal: Wal,
     lock: DirectoryLock,
 }
@@ -68,7 +75,6 @@ pub(super) fn open(home: &Path, genesis: Arc<Genesis>) -> Result<OpenedHome, Nod
     }
     let snapshot = database.snapshot()?;
     let height = snapshot.last_height()?.unwrap_or(0);
-    let used = height > 0 || !replay.records.is_empty();
     let chain = if height == 0 {
         let chain = Chain::new(genesis);
         let state = chain.entries().map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
@@ -122,10 +128,17 @@ pub(super) fn open(home: &Path, genesis: Arc<Genesis>) -> Result<OpenedHome, Nod
     Ok(OpenedHome {
         database,
         restored: Restored { chain, proofs, log, known_peers: Default::default() },
-        used,
         wal,
         lock,
     })
+}
+
+/// A piece of a record of the logic that becomes a record of the log.
+struct Part {
+    sequence: u64,
+    flag: u8,
+    record: Arc<[u8]>,
+    range: Range<usize>,
 }
 
 /// The two threads, and what is on its way to them.
@@ -137,8 +150,16 @@ pub(super) struct Persistence {
     /// Sequence of the last record that is durable.
     synced: u64,
     /// Records for which the log's queue has no room.
-    unlogged: VecDeque<(u64, Vec<u8>)>,
+    unlogged: VecDeque<Part>,
+    /// Sequences and lengths of the parts that the log has not reported as durable.
+    logging: VecDeque<(u64, usize)>,
+    logging_bytes: usize,
     backlog: VecDeque<Batch>,
+    /// Sizes of the batches that the database has not reported as committed.
+    committing: VecDeque<usize>,
+    committing_bytes: usize,
+    /// Canonical bytes of the block that was appended last: its record in the log is its record in the database.
+    block: Option<(BlockHash, Arc<[u8]>)>,
     /// Sequences of the records of decided heights whose effect has not taken place yet.
     decisions: VecDeque<(Height, u64)>,
     /// Last height handed to the database.
@@ -165,7 +186,12 @@ impl Persistence {
             appended,
             synced: appended,
             unlogged: VecDeque::new(),
+            logging: VecDeque::new(),
+            logging_bytes: 0,
             backlog: VecDeque::new(),
+            committing: VecDeque::new(),
+            committing_bytes: 0,
+            block: None,
             decisions: VecDeque::new(),
             tip,
             recent: BTreeMap::new(),
@@ -175,16 +201,18 @@ impl Persistence {
 
     /// Hands a record to the log, in as many parts as it needs.
     pub(super) fn append(&mut self, record: &LogRecord) -> Result<(), NodeError> {
-        let bytes = record.encode();
-        let parts = bytes.chunks(PART_BYTES).len();
-        for (index, part) in bytes.chunks(PART_BYTES).enumerate() {
+        let bytes: Arc<[u8]> = record.encode().into();
+        for start in (0..bytes.len()).step_by(PART_BYTES) {
+            let range = start..bytes.len().min(start + PART_BYTES);
             let flag =
-                if index + 1 < parts { MORE_FOLLOW } else { 0 } | if index > 0 { CONTINUES } else { 0 };
+                if range.end < bytes.len() { MORE_FOLLOW } else { 0 } | if start > 0 { CONTINUES } else { 0 };
             self.appended += 1;
-            self.unlogged.push_back((self.appended, [&[flag], part].concat()));
+            self.unlogged.push_back(Part { sequence: self.appended, flag, record: bytes.clone(), range });
         }
-        if let LogRecord::Decided { height, .. } = record {
-            self.decisions.push_back((*height, self.appended));
+        match record {
+            LogRecord::Decided { height, .. } => self.decisions.push_back((*height, self.appended)),
+            LogRecord::Block(block) => self.block = Some((block.hash(), bytes)),
+            _ => {}
         }
         self.flush_log()
     }
@@ -192,10 +220,14 @@ impl Persistence {
     /// Hands the log as much as it takes.
     fn flush_log(&mut self) -> Result<(), NodeError> {
         while let Some(wal) = &self.wal
-            && let Some((sequence, payload)) =
-                self.unlogged.pop_front_if(|(sequence, _)| *sequence <= self.synced + PARTS_IN_FLIGHT)
+            && self.logging_bytes < BYTES_IN_FLIGHT
+            && let Some(part) =
+                self.unlogged.pop_front_if(|part| part.sequence <= self.synced + PARTS_IN_FLIGHT)
         {
-            wal.append(payload, sequence)?;
+            let payload = [&[part.flag], &part.record[part.range]].concat();
+            self.logging.push_back((part.sequence, payload.len()));
+            self.logging_bytes += payload.len();
+            wal.append(payload, part.sequence)?;
         }
         Ok(())
     }
@@ -213,6 +245,9 @@ impl Persistence {
     /// The log's report that everything up to `sequence` is durable.
     pub(super) fn synced(&mut self, sequence: u64) -> Result<(), NodeError> {
         self.synced = sequence.max(self.synced);
+        while let Some((_, bytes)) = self.logging.pop_front_if(|(logged, _)| *logged <= self.synced) {
+            self.logging_bytes -= bytes;
+        }
         self.flush_log()
     }
 
@@ -233,7 +268,7 @@ impl Persistence {
         );
         let locations = applied.transactions.iter().zip(0..);
         let batch = Batch {
-            blocks: vec![(height, codec::encode(decided.as_ref()))],
+            blocks: vec![(height, self.bytes_of(decided))],
             proofs: proof.iter().map(|proof| (height, codec::encode(proof))).collect(),
             state_changes: applied.changes.clone().into_iter().collect(),
             transactions: locations
@@ -244,6 +279,15 @@ impl Persistence {
             ..Batch::default()
         };
         self.submit(batch);
+    }
+
+    /// The canonical bytes of a decided height. Most often they were made for the log.
+    fn bytes_of(&mut self, decided: &Decided) -> Arc<[u8]> {
+        let hash = decided.hash();
+        match self.block.take_if(|(known, _)| *known == hash) {
+            Some((_, bytes)) => bytes,
+            None => codec::encode(decided).into(),
+        }
     }
 
     /// A proof that became known later.
@@ -278,13 +322,18 @@ impl Persistence {
     }
 
     fn submit(&mut self, batch: Batch) {
+        let bytes = batch.size();
+        self.committing.push_back(bytes);
+        self.committing_bytes += bytes;
         self.backlog.push_back(batch);
         self.flush();
     }
 
     /// Whether the database is so far behind that the node should wait for it.
     pub(super) fn is_congested(&self) -> bool {
-        self.backlog.len() >= MAX_BACKLOG || self.unlogged.len() >= MAX_BACKLOG
+        self.backlog.len() >= MAX_BACKLOG
+            || self.committing_bytes >= MAX_BACKLOG_BYTES
+            || self.unlogged.len() >= MAX_BACKLOG
     }
 
     fn flush(&mut self) {
@@ -299,7 +348,9 @@ impl Persistence {
     }
 
     /// The database's report.
-    pub(super) fn committed(&mut self, height: Height, wal_sequence: u64) {
+    pub(super) fn committed(&mut self, batches: usize, height: Height, wal_sequence: u64) {
+        let batches = batches.min(self.committing.len());
+        self.committing_bytes -= self.committing.drain(..batches).sum::<usize>();
         self.recent = self.recent.split_off(&(height + 1));
         if let Some(wal) = &self.wal {
             // What cannot be removed now is removed with the next report.

@@ -43,6 +43,7 @@ use crate::{
     machine::{Input as MachineInput, Machine},
     peer::Peer,
     penalty::Scores,
+    rules::Rules,
     sync::{self, Sync},
     time::Time,
 };
@@ -63,7 +64,7 @@ use std::{
     time::Duration,
 };
 
-/// Blocks of the open height that others may pull from this node.
+/// Blocks of the open height and the one before that others may pull from this node.
 const BLOCKS_AT_HAND: usize = 8;
 
 /// What the logic is told once.
@@ -74,8 +75,6 @@ pub struct Config {
     pub node_key: SecretKey,
     /// The validator key, on validators.
     pub validator_key: Option<SecretKey>,
-    /// Whether the home has been in use before.
-    pub restarted: bool,
     /// What peers are told of the program.
     pub version: String,
     /// How it meets strangers.
@@ -86,6 +85,8 @@ pub struct Config {
     pub announcements: announcing::Config,
     /// Seed of jitter and challenges; never twice the same.
     pub seed: [u8; 32],
+    /// The rules that its machines keep: all of them.
+    pub rules: Rules,
 }
 
 /// A chain as storage holds it, and what the log holds beyond it.
@@ -137,19 +138,19 @@ pub struct Node {
     /// Proofs of the heights since the last block, and of the last block.
     proofs: BTreeMap<Height, Proof>,
     executions: BTreeMap<BlockHash, Execution>,
-    /// Blocks of the open height.
+    /// Blocks of the open height and of the last decided one, which storage may not hold yet.
     at_hand: VecDeque<(BlockHash, Arc<Block>)>,
     /// Blocks of the open height that the log holds.
     logged: BTreeSet<BlockHash>,
     /// Decided heights that could be undone (R1), back to the oldest without a certificate.
     undoable: BTreeMap<Height, Arc<Decided>>,
     opened_at: Option<Time>,
+    /// When peers are told again of what made the open height open here, unless it is decided by then.
+    remind_at: Option<Time>,
     last_resume: Option<Height>,
     /// Evidence whose height is not decided yet.
     evidence: Vec<Evidence>,
     failed: bool,
-    /// The last message sent and its bytes: a broadcast is encoded once.
-    encoded: Option<(consensus::Message, Arc<[u8]>)>,
     effects: VecDeque<Effect>,
 }
 
@@ -172,7 +173,7 @@ impl Node {
                 delta,
                 fast: genesis.fast,
                 key: Some(key),
-                restarted: config.restarted,
+                rules: config.rules,
             };
             Consensus::new(consensus_config, signed.collect())
         });
@@ -197,10 +198,10 @@ impl Node {
             logged: BTreeSet::new(),
             undoable: BTreeMap::new(),
             opened_at: None,
+            remind_at: None,
             last_resume: None,
             evidence: Vec::new(),
             failed: false,
-            encoded: None,
             effects: VecDeque::new(),
         };
         let blocks = node.replay(restored.log)?;
@@ -220,7 +221,12 @@ impl Node {
         match input {
             Input::Handshake(command) => {
                 self.overhear(&command, clock);
+                let closed = match &command {
+                    handshake::Command::ConnectionClosed { peer, .. } => Some(*peer),
+                    _ => None,
+                };
                 self.handshake.handle(MachineInput::Command(command), clock.time);
+                closed.into_iter().for_each(|peer| self.closed_early(peer, clock));
             }
             Input::ChannelOpened(peer, channel) => self.channel_opened(peer, channel, clock),
             Input::ChannelClosed(peer, channel) => self.channel_closed(peer, channel, clock),
@@ -237,8 +243,8 @@ impl Node {
                 self.request_failed(peer, protocol, number, clock)
             }
             Input::Submit { ticket, transactions } => self.submit(ticket, transactions, clock),
-            Input::Found { peer, addresses, source } => {
-                self.known_command(known_peers::Command::Found { peer, addresses, source }, clock);
+            Input::Found { peer, addresses, source, by } => {
+                self.known_command(known_peers::Command::Found { peer, addresses, source, by }, clock);
             }
             Input::DialFailed(peer) => {
                 self.known_command(known_peers::Command::DialFailed { peer }, clock);
@@ -265,6 +271,7 @@ impl Node {
         if let Some(consensus) = &mut self.consensus {
             consensus.handle_timeout(clock.time);
         }
+        self.remind(clock);
         self.settle(clock);
     }
 
@@ -278,6 +285,7 @@ impl Node {
             self.sync.poll_timeout(),
             self.announcements.poll_timeout(),
             consensus,
+            self.remind_at,
         ];
         others.into_iter().flatten().min()
     }

@@ -10,14 +10,14 @@ use conclave_ledger::{
     bytes::Bytes,
     hash::TransactionId,
     keys::SecretKey,
-    transaction::{Request, Transaction},
+    transaction::{Request, SharedTransaction},
 };
 use conclave_protocol::{
     dissemination::{MAX_ITEMS, Message},
     node::Effect,
     time::Time,
 };
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// Time between two bursts.
 pub(super) const INTERVAL: Duration = Duration::from_millis(250);
@@ -36,15 +36,15 @@ const MAX_REPEATED: usize = 64;
 pub(super) struct Spam {
     bursts: u32,
     next: Option<Time>,
-    repeated: Vec<Arc<Transaction>>,
+    repeated: Vec<SharedTransaction>,
 }
 
 /// A record of no use.
-fn record(sender: &SecretKey, at: &mut Moment<'_>) -> Arc<Transaction> {
+fn record(sender: &SecretKey, at: &mut Moment<'_>) -> SharedTransaction {
     let size = 16 + at.below(256);
     let payload = Payload::Record(Record { kind: "spam".into(), data: Bytes(at.bytes(size)) });
     let (network, expires) = (at.node.chain().network(), at.height().saturating_add(20));
-    Arc::new(Request { network, sender: sender.public(), expires, payload }.sign(sender))
+    Request { network, sender: sender.public(), expires, payload }.sign(sender).into()
 }
 
 impl Spam {

@@ -7,7 +7,11 @@ use super::{
     Adversary, Moment,
     moment::{consensus, transactions},
 };
-use conclave_ledger::{block::Block, codec, transaction::Transaction};
+use conclave_ledger::{
+    block::Block,
+    codec,
+    transaction::{SharedTransaction, Transaction},
+};
 use conclave_protocol::{
     consensus::Message,
     dissemination,
@@ -21,7 +25,7 @@ use std::sync::Arc;
 pub(super) struct Tamper;
 
 /// The transaction with something changed.
-fn changed(transaction: &Transaction, at: &mut Moment<'_>) -> Arc<Transaction> {
+fn changed(transaction: &Transaction, at: &mut Moment<'_>) -> SharedTransaction {
     let mut changed = transaction.clone();
     match at.below(4) {
         0 => changed.request.expires = changed.request.expires.saturating_add(1),
@@ -35,10 +39,10 @@ fn changed(transaction: &Transaction, at: &mut Moment<'_>) -> Arc<Transaction> {
             changed.request.payload = conclave_ledger::applications::Payload::Record(record);
         }
     }
-    Arc::new(changed)
+    changed.into()
 }
 
-fn change_one(list: &mut [Arc<Transaction>], at: &mut Moment<'_>) {
+fn change_one(list: &mut [SharedTransaction], at: &mut Moment<'_>) {
     let place = at.below(list.len());
     if let Some(transaction) = list.get_mut(place) {
         *transaction = changed(transaction, at);

@@ -99,7 +99,11 @@ fn read(bytes: &[u8], depth: u8) -> Option<(Item<'_>, &[u8])> {
         2 | 3 => {
             let (content, after) = rest.split_at_checked(length)?;
             rest = after;
-            if first >> 5 == 2 { Kind::Bytes(content) } else { Kind::Text(std::str::from_utf8(content).ok()?) }
+            if first >> 5 == 2 {
+                Kind::Bytes(content)
+            } else {
+                Kind::Text(std::str::from_utf8(content).ok()?)
+            }
         }
         4 => {
             let mut items = Vec::new();
@@ -145,7 +149,8 @@ mod tests {
 
     #[test]
     fn what_is_no_item_is_none() {
-        for bytes in [&[][..], &[0x19, 3], &[0x44, 1], &[0x81], &[0xff], &[1, 2], &[0x5b, 255, 255, 255, 255]] {
+        for bytes in [&[][..], &[0x19, 3], &[0x44, 1], &[0x81], &[0xff], &[1, 2], &[0x5b, 255, 255, 255, 255]]
+        {
             assert_eq!(Item::read(bytes), None, "{bytes:?}");
         }
         assert_eq!(Item::read(&[0x81; 64]), None, "too deep");

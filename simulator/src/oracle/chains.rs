@@ -88,8 +88,8 @@ impl Oracle<'_> {
         let Some((is_certificate, shown)) = reading::proof(bytes, height, value) else {
             return self.violate(Violation::Unreadable { host, height });
         };
-        let needed =
-            if is_certificate { self.quorum() } else { usize::from(self.scenario.faulty) + 1 };
+        let (n, f) = (self.scenario.validators, usize::from(self.scenario.faulty));
+        let needed = if is_certificate { self.quorum() } else { (f + 1).min(n - f) };
         let valid = shown.iter().filter(|one| self.verifier.holds(one)).count();
         if valid < needed {
             self.violate(Violation::Unproved { host, height, valid, needed });

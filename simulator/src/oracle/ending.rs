@@ -72,7 +72,8 @@ impl Oracle<'_> {
             .voting
             .double_votes()
             .filter(|(witness, height, validator)| {
-                let is_disturbed = self.disturbed.contains(witness);
+                let is_disturbed =
+                    self.disturbed.contains(witness) || self.kept_out.contains(&(*witness, *validator));
                 !is_disturbed && *height <= reached && !self.accused.contains(validator)
             })
             .collect();

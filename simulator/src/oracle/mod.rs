@@ -63,6 +63,8 @@ pub struct Oracle<'s> {
     /// Validators against whom evidence was decided.
     accused: BTreeSet<usize>,
     down: BTreeSet<usize>,
+    /// Who keeps out whom: what was under way between them is lost.
+    kept_out: BTreeSet<(usize, usize)>,
     violations: Vec<Violation>,
 }
 
@@ -85,6 +87,7 @@ impl<'s> Oracle<'s> {
             acknowledged: BTreeMap::new(),
             accused: BTreeSet::new(),
             down: BTreeSet::new(),
+            kept_out: BTreeSet::new(),
             violations: Vec::new(),
             scenario,
             keys,
@@ -167,6 +170,9 @@ impl Watch for Oracle<'_> {
                 }
             }
             Observation::Blamed { by, whom, is_fatal, reason } => {
+                if is_fatal {
+                    self.kept_out.insert((by, whom));
+                }
                 // Nodes that disagree find each other's blocks wrong.
                 let counts = is_fatal && self.scenario.promises.agreement;
                 if counts && self.is_honest(by) && self.is_honest(whom) {

@@ -104,7 +104,9 @@ pub enum Violation {
         height: u64,
     },
     /// A fault that a host could prove was not.
-    #[error("validator {validator} signed twice at height {height}, which host {witness} saw, and no evidence was decided")]
+    #[error(
+        "validator {validator} signed twice at height {height}, which host {witness} saw, and no evidence was decided"
+    )]
     NotProved {
         /// Who.
         validator: usize,

@@ -34,7 +34,10 @@ impl Oracle<'_> {
     }
 
     pub(super) fn sent(&mut self, from: usize, to: usize, frame: &[u8]) {
-        for shown in reading::frame(frame) {
+        let shown = reading::frame(frame);
+        // A frame with one signature that does not hold is refused as a whole: it shows nobody anything.
+        let votes_hold = shown.iter().all(|one| one.kind != Kind::Vote || self.verifier.holds(one));
+        for shown in shown {
             let is_own = self.is_honest(from) && shown.signer == from;
             let is_logged =
                 self.voting.logged.get(&from).is_some_and(|logged| logged.contains(&shown.signature));
@@ -43,7 +46,7 @@ impl Oracle<'_> {
             }
             if shown.kind == Kind::Vote && self.verifier.holds(&shown) {
                 self.count_vote(&shown);
-                if self.is_honest(to) {
+                if self.is_honest(to) && votes_hold {
                     let key = (to, shown.height, shown.signer);
                     self.voting.witnessed.entry(key).or_default().insert(shown.value);
                 }
@@ -62,7 +65,8 @@ impl Oracle<'_> {
             return;
         }
         let certificates = values.values().filter(|voters| voters.len() >= quorum).count();
-        let is_second = values.iter().any(|(value, voters)| *value != vote.value && voters.contains(&vote.signer));
+        let is_second =
+            values.iter().any(|(value, voters)| *value != vote.value && voters.contains(&vote.signer));
         if certificates > 1 {
             self.violate(Violation::TwoCertificates { height: vote.height });
         }

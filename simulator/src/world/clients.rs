@@ -41,7 +41,8 @@ impl Clients {
                 let payload = Payload::Record(Record { kind: "simulated".into(), data: Bytes(data) });
                 // An honest validator's key is known to the ledger and outlives the run.
                 let honest: Vec<usize> = scenario.honest().collect();
-                let key = validator_key(honest.get(number % honest.len().max(1)).copied().unwrap_or_default());
+                let key =
+                    validator_key(honest.get(number % honest.len().max(1)).copied().unwrap_or_default());
                 let request = Request { network, sender: key.public(), expires: EXPIRES, payload };
                 let transaction = request.sign(&key);
                 let id = transaction.id();
@@ -82,7 +83,7 @@ impl World<'_> {
             Some(height) => self.serve(number, host, height),
             None => {
                 let ticket = number as u64;
-                self.input(host, Input::Submit { ticket, transactions: vec![transaction] });
+                self.input(host, Input::Submit { ticket, transactions: vec![transaction.into()] });
             }
         }
     }
@@ -94,9 +95,9 @@ impl World<'_> {
         ticket: u64,
         verdicts: &[Result<TransactionId, PoolError>],
     ) {
-        let refused = verdicts.iter().any(|verdict| {
-            verdict.as_ref().is_err_and(|error| !matches!(error, PoolError::AlreadyWaiting))
-        });
+        let refused = verdicts
+            .iter()
+            .any(|verdict| verdict.as_ref().is_err_and(|error| !matches!(error, PoolError::AlreadyWaiting)));
         if refused && let Some(client) = self.clients.clients.get_mut(ticket as usize) {
             client.waits_at = None;
         }

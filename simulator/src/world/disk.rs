@@ -202,11 +202,6 @@ impl Disk {
         Ok(Restored { chain, proofs, log, known_peers: Default::default() })
     }
 
-    /// Whether anything was ever written.
-    pub(super) fn is_used(&self) -> bool {
-        self.appended > 0 || !self.heights.is_empty()
-    }
-
     /// What a peer asks for.
     pub(super) fn look_up(&self, request: sync::Request) -> sync::Response {
         sync::respond(request, |height| {

@@ -57,9 +57,8 @@ impl World<'_> {
     /// What is under way across a new cut waits for its end.
     fn stall(&mut self) {
         let across = self.links.across();
-        let is_across = |event: &Event| {
-            matches!(event, Event::Arrival { connection, .. } if across.contains(connection))
-        };
+        let is_across =
+            |event: &Event| matches!(event, Event::Arrival { connection, .. } if across.contains(connection));
         let stalled = self.queue.take(is_across);
         self.links.stalled.extend(stalled.into_iter().map(|(_, event)| event));
     }

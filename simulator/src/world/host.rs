@@ -6,6 +6,7 @@ use conclave_ledger::{genesis::Genesis, hash::TransactionId, keys::SecretKey, si
 use conclave_protocol::{
     node::{Barrier, Clock, Config, Effect, Input, Node, Protocol, RestoreError, meeting},
     peer::Peer,
+    rules::Rules,
     time::Time,
 };
 use rand_chacha::ChaCha20Rng;
@@ -114,20 +115,24 @@ impl Host {
     }
 
     /// Starts a process on what the disk holds.
-    pub(super) fn start(&mut self, genesis: &Arc<Genesis>, now: Time) -> Result<(), StartError> {
-        let restored =
-            self.disk.restore(genesis).map_err(|error| StartError::Damaged(error.to_string()))?;
+    pub(super) fn start(
+        &mut self,
+        genesis: &Arc<Genesis>,
+        rules: Rules,
+        now: Time,
+    ) -> Result<(), StartError> {
+        let restored = self.disk.restore(genesis).map_err(|error| StartError::Damaged(error.to_string()))?;
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
         let config = Config {
             peer: self.peer,
             node_key: self.node_key.clone(),
             validator_key: Some(self.validator_key.clone()),
-            restarted: self.disk.is_used(),
             version: "simulated".into(),
             meeting: meeting::Config { admission_bits: ADMISSION_BITS, ..meeting::Config::default() },
             pool: Default::default(),
             announcements: Default::default(),
+            rules,
             seed,
         };
         self.boot += 1;
@@ -177,7 +182,8 @@ impl Host {
         let clock = self.clock.at(now);
         let Some(process) = &mut self.process else { return Vec::new() };
         let mut effects = Vec::new();
-        if process.adversary.as_ref().and_then(|one| one.poll_timeout()).is_some_and(|due| due <= clock.time) {
+        if process.adversary.as_ref().and_then(|one| one.poll_timeout()).is_some_and(|due| due <= clock.time)
+        {
             effects = process.ask(clock, &self.validator_key, coalition, |adversary, moment| {
                 adversary.handle_timeout(moment)
             });

@@ -94,10 +94,9 @@ impl Links {
 
     /// Connections that lead across the cut.
     pub(super) fn across(&self) -> Vec<u64> {
-        let across = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.is_up && self.is_cut(connection.ends[0], connection.ends[1]));
+        let across = self.connections.iter().filter(|(_, connection)| {
+            connection.is_up && self.is_cut(connection.ends[0], connection.ends[1])
+        });
         across.map(|(number, _)| *number).collect()
     }
 

@@ -93,8 +93,8 @@ pub struct World<'w> {
     traffic: Traffic,
     digest: Sha256,
     events: u64,
-    /// Since when there has been nothing left to do.
-    quiet_since: Option<Time>,
+    /// Since when there has been nothing left to do, and at which height.
+    quiet_since: Option<(Time, u64)>,
 }
 
 impl<'w> World<'w> {
@@ -152,10 +152,10 @@ impl<'w> World<'w> {
         while self.queue.next_at().is_some_and(|at| at <= self.scenario.end) {
             let Some((at, event)) = self.queue.pop() else { break };
             self.now = at.max(self.now);
-            if matches!(event, Event::Look) && self.is_over() {
+            self.happen(event);
+            if self.is_over() {
                 break;
             }
-            self.happen(event);
         }
         let height = self.honest().map(|host| self.hosts[host].height()).min().unwrap_or_default();
         let (ended, events, traffic) = (self.now, self.events, self.traffic);
@@ -175,7 +175,7 @@ impl<'w> World<'w> {
     /// Starts a host's process and tells it of the others.
     fn start(&mut self, number: usize) {
         let host = &mut self.hosts[number];
-        if let Err(error) = host.start(&self.genesis, self.now) {
+        if let Err(error) = host.start(&self.genesis, self.scenario.rules, self.now) {
             let reason = error.to_string();
             return self.observe(Observation::Failed { host: number, reason: &reason });
         }
@@ -201,7 +201,9 @@ impl<'w> World<'w> {
         let (a, b) = (self.hosts[host].validator, self.hosts[other].validator);
         let twins = self.scenario.twins;
         let knows = |twin: usize, of: usize, other: usize| {
-            let drawn = Sha256::digest([self.scenario.seed.to_be_bytes(), [of as u8, other as u8, 0, 0, 0, 0, 0, 0]].concat());
+            let drawn = Sha256::digest(
+                [self.scenario.seed.to_be_bytes(), [of as u8, other as u8, 0, 0, 0, 0, 0, 0]].concat(),
+            );
             of >= twins || (drawn[0] % 2 == 0) == (twin < self.scenario.validators)
         };
         a != b && knows(host, a, other) && knows(other, b, host)
@@ -254,7 +256,8 @@ impl<'w> World<'w> {
     fn happen_at_host(&mut self, event: Event) {
         match event {
             Event::Deadline { host, boot } => {
-                if self.is_running(host, boot) && self.hosts[host].deadline.is_some_and(|due| due <= self.now) {
+                if self.is_running(host, boot) && self.hosts[host].deadline.is_some_and(|due| due <= self.now)
+                {
                     self.hosts[host].deadline = None;
                     let effects = self.hosts[host].handle_timeout(self.now, &mut self.coalition);
                     self.carry_out(host, effects);
@@ -319,8 +322,12 @@ impl<'w> World<'w> {
             let (pool_transactions, pool_bytes, known_peers) = (pool.len(), pool.bytes(), known.len());
             self.observe(Observation::Holds { host: number, pool_transactions, pool_bytes, known_peers });
         }
-        let is_quiet = self.is_quiet();
-        self.quiet_since = self.quiet_since.filter(|_| is_quiet).or(is_quiet.then_some(self.now));
+        let quiet_at = self.is_quiet().then(|| self.honest().map(|host| self.hosts[host].height()).max());
+        self.quiet_since = match (quiet_at.flatten(), self.quiet_since) {
+            (Some(height), Some((since, before))) if height == before => Some((since, height)),
+            (Some(height), _) => Some((self.now, height)),
+            (None, _) => None,
+        };
     }
 
     /// Whether everybody has decided everything.
@@ -330,14 +337,15 @@ impl<'w> World<'w> {
         let heights = || honest().map(Host::height);
         self.now > last_fault
             && self.clients.are_served()
-            && honest().all(|host| host.process.as_ref().is_some_and(|process| process.node.pool().is_empty()))
+            && honest()
+                .all(|host| host.process.as_ref().is_some_and(|process| process.node.pool().is_empty()))
             && heights().min() == heights().max()
     }
 
     /// Whether it has been quiet for as long as anything may take.
     fn is_over(&self) -> bool {
         let patience = self.scenario.delta * 4;
-        self.quiet_since.is_some_and(|since| self.now.since(since) >= patience)
+        self.quiet_since.is_some_and(|(since, _)| self.now.since(since) >= patience)
     }
 }
 

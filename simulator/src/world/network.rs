@@ -54,7 +54,8 @@ impl World<'_> {
 
     pub(super) fn dial(&mut self, from: usize, to: usize, dialled: Dialled) {
         let boot = self.hosts[from].boot;
-        let is_reachable = to < self.hosts.len() && self.are_acquainted(from, to) && !self.links.is_cut(from, to);
+        let is_reachable =
+            to < self.hosts.len() && self.are_acquainted(from, to) && !self.links.is_cut(from, to);
         let takes = if is_reachable { self.travel(from, to) } else { DIAL_TIMEOUT };
         self.queue.put(self.now + takes, Event::Dial { from, boot, to, dialled });
     }
@@ -69,9 +70,10 @@ impl World<'_> {
             Event::Arrival { connection, to, packet } => self.arrive(connection, to, packet),
             Event::RequestTimeout { host, boot, connection, protocol, number } => {
                 let waits = self.is_running(host, boot)
-                    && self.hosts[host].process.as_mut().is_some_and(|process| {
-                        process.outbound.remove(&(connection, protocol, number))
-                    });
+                    && self.hosts[host]
+                        .process
+                        .as_mut()
+                        .is_some_and(|process| process.outbound.remove(&(connection, protocol, number)));
                 if waits && let Some(peer) = self.other_end(connection, host) {
                     let peer = self.hosts[peer].peer;
                     self.input(host, Input::RequestFailed { peer, protocol, number });
@@ -222,7 +224,14 @@ impl World<'_> {
 
     // --- Requests --------------------------------------------------------------------------------------------
 
-    pub(super) fn request(&mut self, from: usize, to: usize, protocol: Protocol, number: u64, bytes: Vec<u8>) {
+    pub(super) fn request(
+        &mut self,
+        from: usize,
+        to: usize,
+        protocol: Protocol,
+        number: u64,
+        bytes: Vec<u8>,
+    ) {
         let Some(connection) = self.links.between(from, to) else {
             let peer = self.hosts[to].peer;
             return self.input(from, Input::RequestFailed { peer, protocol, number });
@@ -240,7 +249,9 @@ impl World<'_> {
     /// Answers a request of a peer, or drops it.
     pub(super) fn respond(&mut self, host: usize, number: u64, bytes: Option<Vec<u8>>) {
         let Some(process) = &mut self.hosts[host].process else { return };
-        let Some(Asked { by, connection, protocol, number }) = process.inbound.remove(&number) else { return };
+        let Some(Asked { by, connection, protocol, number }) = process.inbound.remove(&number) else {
+            return;
+        };
         let packet = match bytes {
             Some(bytes) => {
                 self.count_exchange(bytes.len());

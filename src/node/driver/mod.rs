@@ -16,7 +16,7 @@ mod talking;
 use super::{
     NodeError,
     gossip::Gossip,
-    handle::{Handle, NodeEvent, NodeStatus, Outcome, Request},
+    handle::{Handle, NodeEvent, NodeStatus, Outcome, Report, Request},
     known_peers_file,
     metrics::Metrics,
     misbehaviour::Conduct,
@@ -28,7 +28,7 @@ use crate::{
     config::NodeConfig,
     storage::{WalEvent, WriterEvent},
 };
-use conclave_ledger::{hash::TransactionId, pool::PoolError};
+use conclave_ledger::hash::TransactionId;
 use conclave_protocol::{
     handshake::Command,
     known_peers::{SavedPeers, Source},
@@ -38,6 +38,7 @@ use conclave_protocol::{
 use connected::Connected;
 use futures::StreamExt;
 use libp2p::Multiaddr;
+use requests::Submission;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -45,14 +46,14 @@ use std::{
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     task::JoinHandle,
 };
 
 /// Requests that are taken at once before the swarm has its turn again.
 const REQUESTS_AT_ONCE: usize = 256;
 
-/// Most callers that wait for transactions.
+/// Most transactions that callers wait for.
 const MAX_WAITING: usize = 65_536;
 
 /// Longest time in which a leaving node waits for its peers.
@@ -84,9 +85,9 @@ pub(super) struct Driver {
     status: NodeStatus,
     connected: Connected,
     barrier: Barrier,
-    tickets: BTreeMap<u64, oneshot::Sender<Vec<Result<TransactionId, PoolError>>>>,
+    submissions: BTreeMap<u64, Submission>,
     next_ticket: u64,
-    waiting: BTreeMap<TransactionId, Vec<oneshot::Sender<Outcome>>>,
+    waiting: BTreeMap<TransactionId, Vec<mpsc::UnboundedSender<Report>>>,
     found: (mpsc::UnboundedSender<Input>, mpsc::UnboundedReceiver<Input>),
     failed: Option<NodeError>,
     leaving_until: Option<Instant>,
@@ -127,7 +128,7 @@ impl Driver {
             status,
             connected: Connected::default(),
             barrier: Barrier::default(),
-            tickets: BTreeMap::new(),
+            submissions: BTreeMap::new(),
             next_ticket: 0,
             waiting: BTreeMap::new(),
             found,
@@ -160,7 +161,7 @@ impl Driver {
         for address in std::mem::take(&mut self.gathered) {
             if let Some(peer) = network::peer_in(&address).and_then(|id| network::peer_of(&id)) {
                 let addresses = vec![address.to_string()];
-                self.input(Input::Found { peer, addresses, source: Source::Tracker });
+                self.input(Input::Found { peer, addresses, source: Source::Tracker, by: None });
             }
         }
         for address in std::mem::take(&mut self.peers) {
@@ -177,7 +178,7 @@ impl Driver {
             tokio::select! {
                 event = self.network.swarm.select_next_some() => {
                     let inputs = self.network.translate(event);
-                    self.metrics.connections.set(self.network.connections() as i64);
+                    self.metrics.connections.set(self.network.connections().into());
                     self.network.denied().for_each(|by| self.metrics.denied(by));
                     self.network.unsent().into_iter().for_each(|(channel, n)| self.metrics.unsent(channel, n));
                     inputs.into_iter().for_each(|input| self.input(input));
@@ -263,8 +264,8 @@ impl Driver {
             DiskEvent::Wal(WalEvent::Failed(error)) => {
                 self.failed = Some(NodeError::LogFailed(error.to_string()));
             }
-            DiskEvent::Writer(WriterEvent::Committed { height, wal_sequence }) => {
-                self.persistence.committed(height, wal_sequence);
+            DiskEvent::Writer(WriterEvent::Committed { batches, height, wal_sequence }) => {
+                self.persistence.committed(batches, height, wal_sequence);
             }
             DiskEvent::Writer(WriterEvent::Failed(error)) => {
                 self.failed = Some(NodeError::DatabaseFailed(error.to_string()));
@@ -302,12 +303,7 @@ impl Driver {
                 self.send_to_network(effect);
             }
             Effect::Lookup { token, request } => self.look_up(token, request),
-            Effect::Submitted { ticket, verdicts } => {
-                if let Some(reply) = self.tickets.remove(&ticket) {
-                    // The caller may have gone meanwhile.
-                    let _ = reply.send(verdicts);
-                }
-            }
+            Effect::Submitted { ticket, verdicts } => self.submitted(ticket, verdicts),
             Effect::Dropped(dropped) => {
                 for (id, reason) in dropped {
                     self.answer(&id, &Outcome::Dropped(reason));
@@ -377,7 +373,7 @@ impl Driver {
     fn answer(&mut self, id: &TransactionId, outcome: &Outcome) {
         for reply in self.waiting.remove(id).into_iter().flatten() {
             // The caller may have gone meanwhile.
-            let _ = reply.send(outcome.clone());
+            let _ = reply.send((*id, outcome.clone()));
         }
     }
 

@@ -4,6 +4,7 @@ use super::tables::{
     BLOCKS, ByteTable, LAST_HEIGHT, META, PROOFS, STATE, TRANSACTIONS, WAL_SEQUENCE, seal, unseal,
 };
 use redb::{ReadableTable, TableHandle, WriteTransaction};
+use std::sync::Arc;
 
 /// Identity of a transaction: its hash.
 pub type TransactionId = [u8; 32];
@@ -22,8 +23,8 @@ pub struct TransactionLocation {
 pub struct Batch {
     /// Heights whose block and proof are taken back (the abandoned branch of a reorganisation, or pruning).
     pub removed_heights: Vec<u64>,
-    /// Heights and their records.
-    pub blocks: Vec<(u64, Vec<u8>)>,
+    /// Heights and their records, which others may hold, too.
+    pub blocks: Vec<(u64, Arc<[u8]>)>,
     /// Heights and the proofs of their decisions.
     pub proofs: Vec<(u64, Vec<u8>)>,
     /// Keys of the state and their new values, in order; `None` removes the key.
@@ -41,12 +42,11 @@ pub struct Batch {
 
 impl Batch {
     /// About how many bytes it writes.
-    pub(in crate::storage) fn size(&self) -> usize {
-        let values = |list: &[(u64, Vec<u8>)]| list.iter().map(|(_, value)| value.len()).sum::<usize>();
+    pub fn size(&self) -> usize {
         let state =
             |(key, value): &(Vec<u8>, Option<Vec<u8>>)| key.len() + value.as_ref().map_or(0, Vec::len);
-        values(&self.blocks)
-            + values(&self.proofs)
+        self.blocks.iter().map(|(_, record)| record.len()).sum::<usize>()
+            + self.proofs.iter().map(|(_, proof)| proof.len()).sum::<usize>()
             + self.state_changes.iter().map(state).sum::<usize>()
             + (self.transactions.len() + self.removed_transactions.len()) * size_of::<TransactionId>()
     }

@@ -207,6 +207,7 @@ fn three_segments(disk: &FaultyDisk) -> Wal {
         assert_eq!(wal.append(&vec![9; MAX_RECORD_BYTES]).unwrap(), sequence);
         wal.sync().unwrap();
         wal.prepare().unwrap();
+        wal.spare.finish().unwrap();
     }
     assert_eq!(wal.segments, [1, 4, 7]);
     wal

@@ -4,6 +4,7 @@ use super::{BLOCKS_PER_SENDER, Event, Instance, MAX_EXTRACTED};
 use crate::{
     consensus::{event::Verdict, message::Message},
     penalty::Penalty,
+    rules::Rule,
     time::Time,
 };
 use conclave_ledger::{
@@ -140,7 +141,7 @@ impl Instance {
         }
         let window = self.window(now);
         let timed = window <= self.f() + 1;
-        let needed = if self.is_untimed() { 1 } else { window as usize };
+        let needed = if self.is_untimed() || !self.keeps(Rule::E2) { 1 } else { window as usize };
         if timed || self.is_untimed() {
             for block in self.candidates() {
                 let complete = self.blocks.contains_key(&block) && self.chain_length(&block) >= needed;
@@ -180,7 +181,8 @@ impl Instance {
     /// The ledger's verdict on a block.
     pub(in crate::consensus) fn checked(&mut self, block: BlockHash, verdict: Verdict, now: Time) {
         if self.decision.is_none() && self.verdicts.get(&block) == Some(&None) {
-            self.verdicts.insert(block, Some(verdict));
+            let valid = verdict.valid || !self.keeps(Rule::E3);
+            self.verdicts.insert(block, Some(Verdict { valid, ..verdict }));
             self.progress(now);
         }
     }

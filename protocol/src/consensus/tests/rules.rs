@@ -419,7 +419,7 @@ fn a_restarted_validator_sends_its_vote_again_and_never_signs_a_second() {
     let slot = Slot { network: NETWORK, height: 1 };
     let signature = slot.sign(&key(1), Kind::Vote, &Value::Skip);
     let record = SignedRecord { height: 1, kind: Kind::Vote, value: Value::Skip, signature };
-    let mut lab = Lab::with(config(1, true, true), vec![record], 4, 1);
+    let mut lab = Lab::with(config(1, true), vec![record], 4, 1);
     lab.propose(&block(1, 0, 1));
     lab.advance_to(2.0);
     assert!(lab.signed().iter().all(|(kind, _)| *kind != Kind::Vote));
@@ -434,12 +434,12 @@ fn a_restarted_leader_builds_no_second_block_and_none_where_others_have_skipped(
     let slot = Slot { network: NETWORK, height: 1 };
     let signature = slot.sign(&key(0), Kind::Vote, &value(&first));
     let record = SignedRecord { height: 1, kind: Kind::Vote, value: value(&first), signature };
-    let mut lab = Lab::with(config(0, true, true), vec![record], 4, 1);
+    let mut lab = Lab::with(config(0, true), vec![record], 4, 1);
     lab.to_build = Some(block(1, 0, 2));
     lab.command(Command::Pending(true));
     assert!(!lab.has(|event| matches!(event, Event::Build { .. })));
 
-    let mut lab = Lab::with(config(0, true, true), Vec::new(), 4, 1);
+    let mut lab = Lab::just_joined(config(0, true), Vec::new(), 4, 1);
     lab.receive(2, skip(&[2]));
     lab.command(Command::Pending(true));
     assert!(!lab.has(|event| matches!(event, Event::Build { .. })));
@@ -450,7 +450,7 @@ fn a_restarted_leader_builds_no_second_block_and_none_where_others_have_skipped(
 #[test]
 fn plain_mode_is_textbook_dolev_strong() {
     let first = block(1, 0, 1);
-    let mut lab = Lab::with(config(1, false, false), Vec::new(), 4, 1);
+    let mut lab = Lab::with(config(1, false), Vec::new(), 4, 1);
     lab.receive(0, body(&first));
     lab.receive(0, chain(&first, &[], &[0]));
     assert_eq!(lab.signed(), [(Kind::Endorse, value(&first))], "no votes");
