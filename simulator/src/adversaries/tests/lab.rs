@@ -125,7 +125,7 @@ impl Lab {
                 peer: peer(number),
                 node_key: SecretKey::from_seed([number as u8 + 101; 32]),
                 validator_key: Some(key(number)),
-                restarted: false,
+                rules: Default::default(),
                 version: "lab".into(),
                 meeting: Default::default(),
                 pool: Default::default(),
@@ -193,7 +193,7 @@ impl Lab {
         let sender = key(node);
         let expires = self.members[node].node.chain().next_height() + 100;
         let request = Asked { network, sender: sender.public(), expires, payload };
-        self.input(node, Input::Submit { ticket: 0, transactions: vec![request.sign(&sender)] });
+        self.input(node, Input::Submit { ticket: 0, transactions: vec![request.sign(&sender).into()] });
     }
 
     // --- What an adversary does --------------------------------------------------------------------------------
