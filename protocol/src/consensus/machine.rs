@@ -156,6 +156,14 @@ impl Consensus {
         }
     }
 
+    /// Follows what a height that has become late makes count.
+    fn follow(&mut self, now: Time) {
+        if let Some(current) = &mut self.current {
+            current.follow(now);
+        }
+        self.drain(now);
+    }
+
     /// `Δ` after all but `f` validators were connected, this one counted; `None` if they are not.
     fn in_touch_from(&self, set: &ValidatorSet) -> Option<Time> {
         let others = (set.len() - set.faulty().min(set.len())).saturating_sub(1);
@@ -392,6 +400,7 @@ impl Consensus {
         self.peers.insert(peer, Member { key, since: now });
         self.shown.entry(key).or_default();
         self.note_timeliness();
+        self.follow(now);
         if let Some(tip) = self.height().map(|height| height.saturating_sub(1)).filter(|tip| *tip > 0) {
             self.send(peer, Message::Decided { height: tip });
         }
@@ -473,6 +482,7 @@ impl Machine for Consensus {
             Input::Disconnected(peer) => {
                 self.peers.remove(&peer);
                 self.note_timeliness();
+                self.follow(now);
             }
             Input::Received(peer, message) => self.receive(peer, message, now),
             Input::Command(command) => self.command(command, now),

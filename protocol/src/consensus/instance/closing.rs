@@ -40,6 +40,10 @@ impl Instance {
             if self.me.is_some_and(|me| !self.closings.contains(&me)) {
                 self.start_last_window();
             }
+            let (closing, quorum) = (self.closings.len(), self.set.settling());
+            if closing < quorum {
+                self.emit(Event::Halted { height: self.height(), closing, quorum });
+            }
             return self.late_close(now);
         }
         let needs_quorum = self.set.closes_by_quorum() && self.keeps(Rule::P2);

@@ -327,6 +327,13 @@ impl Instance {
         }
     }
 
+    /// Follows what may have become applicable by a change of what is known of the others.
+    pub(super) fn follow(&mut self, now: Time) {
+        if self.is_open() && self.decision.is_none() {
+            self.progress(now);
+        }
+    }
+
     /// Opens the height for a transaction that waits, and follows what was kept for this moment.
     pub(super) fn open_for_transaction(&mut self, now: Time) {
         if self.decision.is_none() {

@@ -403,6 +403,8 @@ fn r1_a_certificate_outranks_a_decision_without_one() {
     assert_eq!(lab.decision(), Some((Value::Skip, false)));
     lab.command(Command::Begin { height: 2, validators: set(4, 2), leader: key(1).public() });
     lab.receive(2, certificate(value(&first), &[0, 1, 2, 3], &[]));
+    assert!(!lab.has(|event| matches!(event, Event::Repair { .. })), "the commits are waited for");
+    lab.advance_to(7.0);
     assert!(lab.has(|event| matches!(event, Event::Repair { height: 1, value: repaired, .. } if *repaired == value(&first))));
     lab.forget();
     lab.command(Command::Begin { height: 1, validators: set(4, 2), leader: key(0).public() });
