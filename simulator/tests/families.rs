@@ -91,7 +91,7 @@ fn the_same_seed_gives_the_same_run_to_the_byte() {
         );
         assert_eq!(first.lines(), second.lines());
         let drawn = picture::svg(&scenario, &first, &(1..=1));
-        assert!(drawn.starts_with("<svg") && drawn.contains("window"), "{drawn}");
+        assert!(drawn.starts_with("<svg") && drawn.contains("<circle"), "{drawn}");
         assert_ne!(run(&scenario).outcome.digest, run(&family.draw(12, 4, 1, true)).outcome.digest);
     }
 }
@@ -110,26 +110,35 @@ fn each_adversary_is_borne() {
 }
 
 /// Runs seeds without a rule until something is violated; the number of the seed.
-fn caught(rule: Rule, families: &[(Family, usize, u16)], seeds: u64) -> Option<(u64, Vec<Violation>)> {
+fn caught(
+    rule: Rule,
+    (family, validators, faulty): (Family, usize, u16),
+    seeds: u64,
+) -> Option<(u64, Vec<Violation>)> {
     (0..seeds).find_map(|seed| {
-        families.iter().find_map(|(family, validators, faulty)| {
-            let mut scenario = family.draw(seed, *validators, *faulty, true);
-            scenario.rules = Rules::without(rule);
-            let violations = run(&scenario).violations;
-            (!violations.is_empty()).then_some((seed, violations))
-        })
+        let mut scenario = family.draw(seed, validators, faulty, true);
+        scenario.rules = Rules::without(rule);
+        let violations = run(&scenario).violations;
+        (!violations.is_empty()).then_some((seed, violations))
     })
 }
 
-/// Without a rule something goes wrong within a bounded number of runs: the oracle and the adversaries have teeth.
+/// Without a rule something goes wrong within a bounded number of runs: the oracle and the adversaries have teeth. (The
+/// model checker misses V1, R1 and the write-ahead order too; without V1 a skip is only slower here.)
 #[test]
 fn taking_a_rule_out_is_noticed() {
-    let synchronous: &[_] = &[(Family::Synchronous, 4, 1), (Family::Synchronous, 4, 2)];
-    let partitioned: &[_] = &[(Family::Partitioned, 4, 1), (Family::Restarted, 4, 1)];
-    for (rule, families, seeds) in
-        [(Rule::V1, synchronous, 60), (Rule::P2, partitioned, 200), (Rule::WriteAhead, partitioned, 60)]
-    {
-        let found = caught(rule, families, seeds);
+    let (synchronous, partitioned) = (Family::Synchronous, Family::Partitioned);
+    for (rule, family, seeds) in [
+        (Rule::E2, (synchronous, 5, 1), 150),
+        (Rule::E3, (synchronous, 4, 1), 100),
+        (Rule::C1, (synchronous, 4, 1), 150),
+        (Rule::C2, (synchronous, 4, 2), 100),
+        (Rule::C3, (synchronous, 4, 1), 150),
+        (Rule::S1, (synchronous, 4, 2), 60),
+        (Rule::P1, (synchronous, 4, 1), 100),
+        (Rule::P2, (partitioned, 4, 1), 60),
+    ] {
+        let found = caught(rule, family, seeds);
         let (seed, violations) = found.unwrap_or_else(|| panic!("{rule:?} is not missed in {seeds} seeds"));
         println!("without {rule:?}, seed {seed}: {}", violations[0]);
     }

@@ -38,6 +38,9 @@ use voting::Voting;
 /// Most violations that are written down; one is enough.
 const MAX_VIOLATIONS: usize = 16;
 
+/// While nodes find each other they have not been connected for `Δ`: heights that a cheat opens then are late.
+const FINDING: Duration = Duration::from_secs(5);
+
 /// Most transactions that a pool may hold, and their bytes; most peers that a node may know.
 const MAX_POOL: (usize, usize) = (16_384, (8 << 20) + (64 << 10));
 const MAX_KNOWN_PEERS: usize = 1024;
@@ -118,7 +121,9 @@ impl<'s> Oracle<'s> {
     /// Whether a height that a host opened has taken too long by now.
     fn check_time(&mut self, host: usize, height: u64, opened: Time, now: Time) {
         let until = opened + self.patience();
-        let exempt = self.disturbed.contains(&host) || !self.scenario.promises.bounded_heights;
+        let exempt = self.disturbed.contains(&host)
+            || !self.scenario.promises.bounded_heights
+            || opened < Time::after_start(FINDING);
         if !exempt && now > until {
             self.violate(Violation::TooSlow { host, height, opened, until });
         }
@@ -160,6 +165,10 @@ impl Watch for Oracle<'_> {
                 if self.is_honest(host)
                     && self.scenario.promises.bounded_heights
                     && !self.disturbed.contains(&host)
+                    && self
+                        .opened
+                        .get(&(host, height))
+                        .is_none_or(|opened| *opened >= Time::after_start(FINDING))
                 {
                     self.violate(Violation::HaltedForNothing { host, height });
                 }
