@@ -30,8 +30,10 @@ pub enum WriterEvent {
     Committed {
         /// Its `last_height`.
         height: u64,
-        /// Its `wal_sequence`: earlier records of the log are superfluous.
+        /// The largest `wal_sequence` of them: earlier records of the log are superfluous.
         wal_sequence: u64,
+        /// How many batches they were.
+        batches: u64,
     },
     /// A commit failed. The thread has ended.
     Failed(DatabaseError),
@@ -100,7 +102,11 @@ fn run(database: &Database, batches: Receiver<Batch>, mut report: impl FnMut(Wri
     while let Ok(first) = batches.recv() {
         let group = gather(first, &batches, not_before);
         let last = &group[group.len() - 1];
-        let event = WriterEvent::Committed { height: last.last_height, wal_sequence: last.wal_sequence };
+        let event = WriterEvent::Committed {
+            height: last.last_height,
+            wal_sequence: group.iter().map(|batch| batch.wal_sequence).max().unwrap_or(0),
+            batches: group.len() as u64,
+        };
         match database.commit_all(&group) {
             Ok(()) => {
                 not_before = Instant::now() + PACE;
@@ -157,7 +163,7 @@ mod tests {
         let mut last = 0;
         while last < 50 {
             let event = events.recv().unwrap();
-            let WriterEvent::Committed { height, wal_sequence } = event else { panic!("{event:?}") };
+            let WriterEvent::Committed { height, wal_sequence, .. } = event else { panic!("{event:?}") };
             assert!(height > last && wal_sequence == height * 2);
             last = height;
             assert!(database.snapshot().unwrap().block(height).unwrap().is_some(), "reported, so readable");

@@ -2,7 +2,7 @@
 
 use super::{
     config::Config,
-    event::{Command, Event},
+    event::{Command, Event, Past},
     instance::{Effect, Instance},
     message::Message,
     record::SignedRecord,
@@ -16,7 +16,7 @@ use crate::{
 use conclave_ledger::{
     keys::PublicKey,
     proof::Proof,
-    signed::{Height, Value},
+    signed::{Height, SignatureSet, Value},
     validators::ValidatorSet,
 };
 use std::{
@@ -53,6 +53,8 @@ pub struct Consensus {
     has_opened: bool,
     certificates_due: VecDeque<(Time, Height)>,
     announce_at: Option<Time>,
+    /// Fingerprint of the proofs of the last heights.
+    proofs: u64,
     outputs: VecDeque<Output<Self>>,
 }
 
@@ -73,6 +75,7 @@ impl Consensus {
             has_opened: false,
             certificates_due: VecDeque::new(),
             announce_at: None,
+            proofs: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -80,6 +83,16 @@ impl Consensus {
     /// The height being decided; `None` before the first `Begin`.
     pub fn height(&self) -> Option<Height> {
         self.current.as_ref().map(Instance::height)
+    }
+
+    /// Whether the current height is decided.
+    pub fn has_decided(&self) -> bool {
+        self.current.as_ref().is_some_and(|instance| instance.decision().is_some())
+    }
+
+    /// Blocks' bodies that the current height holds, at most [`MAX_BODIES`](super::MAX_BODIES).
+    pub fn bodies(&self) -> usize {
+        self.current.as_ref().map_or(0, Instance::bodies)
     }
 
     /// Whether the current height is open.
@@ -110,10 +123,7 @@ impl Consensus {
         self.has_opened |= instance.is_open();
         if instance.height() < next {
             instance.retire();
-            self.retired.push_back(instance);
-            if self.retired.len() > RETIRED_HEIGHTS {
-                self.retired.pop_front();
-            }
+            self.keep_retired(instance);
         }
     }
 
@@ -259,6 +269,52 @@ impl Consensus {
         }
     }
 
+    /// A certificate from elsewhere: of the current height it is followed like one in a message, of an earlier one it
+    /// outranks what was decided without.
+    fn certificate(&mut self, height: Height, value: Value, votes: SignatureSet, now: Time) {
+        match &mut self.current {
+            Some(current) if current.height() == height => {
+                // What does not verify has no sender here to be blamed.
+                let _ = current.receive_certificate(value, &votes, &SignatureSet::default(), now);
+                self.progress(now);
+            }
+            _ => {
+                let proof = Proof::Certificate(votes);
+                if let Some((decided, set)) = self.certificateless.get(&height)
+                    && *decided != value
+                    && proof.verify(self.config.network, height, &value, set).is_ok()
+                {
+                    self.repair(height, value, proof);
+                }
+            }
+        }
+    }
+
+    /// A height that was decided elsewhere, or before a restart: late messages about it are understood, and a
+    /// certificate outranks it if it has none itself.
+    fn decided(&mut self, past: Past) {
+        let Past { height, value, proof, leader, validators } = past;
+        if !proof.as_ref().is_some_and(Proof::is_certificate) {
+            self.certificateless.insert(height, (value, validators.clone()));
+        }
+        match &mut self.current {
+            Some(current) if current.height() == height => current.settled(value, proof),
+            _ => {
+                let mut instance =
+                    Instance::new(self.config.clone(), height, validators, &leader, true, &self.signed);
+                instance.settled(value, proof);
+                self.keep_retired(instance);
+            }
+        }
+    }
+
+    fn keep_retired(&mut self, instance: Instance) {
+        self.retired.push_back(instance);
+        if self.retired.len() > RETIRED_HEIGHTS {
+            self.retired.pop_front();
+        }
+    }
+
     /// R1: the node goes back to the state before the height and begins it again; everything signed stays signed.
     fn repair(&mut self, height: Height, value: Value, proof: Proof) {
         self.late_until = self.height();
@@ -296,7 +352,7 @@ impl Consensus {
         self.peers.insert(peer, key);
         self.shown.entry(key).or_default();
         if let Some(tip) = self.height().map(|height| height.saturating_sub(1)).filter(|tip| *tip > 0) {
-            self.send(peer, Message::Decided { height: tip });
+            self.send(peer, Message::Decided { height: tip, proofs: self.proofs });
         }
         let needs = |instance: &&mut Instance| {
             instance
@@ -349,6 +405,14 @@ impl Consensus {
         }
     }
 
+    /// Proofs that grow after they were announced are announced once more: everybody is to end with the same.
+    fn note_proofs(&mut self, fingerprint: u64, now: Time) {
+        if self.proofs != fingerprint {
+            self.proofs = fingerprint;
+            self.announce_at.get_or_insert(now + self.config.announce_delay());
+        }
+    }
+
     fn announce(&mut self, now: Time) {
         if self.announce_at.is_some_and(|at| at <= now) {
             self.announce_at = None;
@@ -358,7 +422,8 @@ impl Consensus {
                 .map(|instance| instance.height() - u64::from(instance.decision().is_none()));
             let peers: Vec<Peer> = self.peers.keys().copied().collect();
             if let Some(height) = decided.filter(|height| *height > 0) {
-                peers.iter().for_each(|peer| self.send(*peer, Message::Decided { height }));
+                let message = Message::Decided { height, proofs: self.proofs };
+                peers.iter().for_each(|peer| self.send(*peer, message.clone()));
             }
         }
     }
@@ -420,8 +485,14 @@ impl Consensus {
                 let height = block.header.height;
                 self.with_current(height, now, |instance| instance.receive_block(None, block, now));
             }
-            Command::Proved(height) => {
-                self.certificates_due.retain(|(_, due)| *due != height);
+            Command::Proposed { height, block, kind, signature } => {
+                self.with_current(height, now, |instance| instance.recall_proposal(block, kind, &signature));
+            }
+            Command::Decided(past) => self.decided(past),
+            Command::Certificate { height, value, votes } => self.certificate(height, value, votes, now),
+            Command::Proofs(fingerprint) => self.note_proofs(fingerprint, now),
+            Command::Certified(height) => {
+                self.certificateless.remove(&height);
             }
         }
     }

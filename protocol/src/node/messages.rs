@@ -47,6 +47,9 @@ impl Node {
                 if let Some(message) = &message {
                     self.spoke_of(peer, message.decided_height());
                 }
+                if let Some(consensus::Message::Decided { height, proofs }) = message {
+                    self.sync_command(sync::Command::Told { peer, height, proofs }, clock);
+                }
                 if let (Some(message), Some(consensus)) = (message, &mut self.consensus) {
                     consensus.handle(Input::Received(peer, message), clock.time);
                 }
@@ -102,7 +105,7 @@ impl Node {
             }
             Protocol::Sync => match self.decode(peer, bytes, sync::MAX_REQUEST_BYTES, "sync", clock) {
                 Some(request) => {
-                    if let sync::Request::Status { height } = request {
+                    if let sync::Request::Status { height, .. } = request {
                         self.spoke_of(peer, height);
                     }
                     let message = sync::Message::Request { number, request };
@@ -141,7 +144,7 @@ impl Node {
             }
             Protocol::Sync => match self.decode(peer, bytes, sync::MAX_RESPONSE_BYTES, "sync", clock) {
                 Some(response) => {
-                    if let sync::Response::Status { height } = response {
+                    if let sync::Response::Status { height, .. } = response {
                         self.spoke_of(peer, height);
                     }
                     let message = sync::Message::Response { number, response };

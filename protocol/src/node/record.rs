@@ -7,8 +7,9 @@ use crate::consensus::SignedRecord;
 use conclave_ledger::{
     block::Block,
     codec::{self, DecodeError},
+    keys::Signature,
     proof::Proof,
-    signed::{Height, Value},
+    signed::{Height, Kind, Value},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -20,8 +21,18 @@ pub const MAX_RECORD_BYTES: usize = 72 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LogRecord {
-    /// A block that a later record names: voted for, endorsed or decided.
+    /// A block that a later record names: decided, or signed for by its leader, which is this node.
     Block(Arc<Block>),
+    /// A block that a later record signs, with the leader's signature: the chain that this node sent, so that it can
+    /// be sent again.
+    Proposal {
+        /// The block.
+        block: Arc<Block>,
+        /// Kind of the leader's signature.
+        kind: Kind,
+        /// The leader's signature.
+        signature: Signature,
+    },
     /// A signature of this validator.
     Signed(SignedRecord),
     /// A decided height.

@@ -276,7 +276,7 @@ fn who_decides_is_patient_but_not_at_the_start() {
         joined(&mut machine, 1, 5, 10);
         machine
     };
-    let status = |height| Request::Status { height };
+    let status = |height| Request::Status { height, proofs: 0 };
     let later = Input::Received(peer(1), Message::Request { number: 9, request: status(6) });
     let mut patient = at_tip();
     patient.handle(later, at(60_000));
@@ -345,8 +345,8 @@ fn every_request_is_answered_and_no_peer_has_more_than_its_share_of_lookups() {
             Message::Request { .. } => None,
         })
     };
-    let wanted = ask(&mut machine, 1, 50, Request::Status { height: 0 });
-    assert_eq!(response(&wanted), Some((50, Response::Status { height: 7 })));
+    let wanted = ask(&mut machine, 1, 50, Request::Status { height: 0, proofs: 0 });
+    assert_eq!(response(&wanted), Some((50, Response::Status { height: 7, proofs: 0 })));
     for number in 0..MAX_LOOKUPS as u64 {
         let wanted = ask(&mut machine, 1, number, Request::Blocks { from: 1, limit: u32::MAX });
         let [Event::Lookup { token, request: Request::Blocks { from: 1, limit } }] = &wanted.events[..]
@@ -378,7 +378,7 @@ fn followers_hear_of_heights_not_too_often_and_always_of_the_last() {
         }
         wanted.sent.extend(timeout(&mut machine, ms).sent);
         for (whom, message) in wanted.sent {
-            let Message::Request { request: Request::Status { height }, .. } = message else { continue };
+            let Message::Request { request: Request::Status { height, .. }, .. } = message else { continue };
             assert_eq!(whom, peer(1));
             told.push((ms, height));
         }
@@ -390,7 +390,7 @@ fn followers_hear_of_heights_not_too_often_and_always_of_the_last() {
 
 fn response() -> impl Strategy<Value = Response> {
     prop_oneof![
-        any::<u64>().prop_map(|height| Response::Status { height }),
+        any::<u64>().prop_map(|height| Response::Status { height, proofs: height % 3 }),
         (0u64..200, 0usize..80)
             .prop_map(|(from, count)| Response::Blocks((from..).take(count).map(proved).collect())),
         (0u64..4).prop_map(|timestamp| Response::Block(Some(Arc::new(block(5, timestamp))))),
@@ -435,7 +435,7 @@ fn run(steps: &[(u64, Step)]) -> Vec<String> {
                 9 => Input::Command(Command::Found { token: number, response }),
                 10 => {
                     let request = match number % 3 {
-                        0 => Request::Status { height },
+                        0 => Request::Status { height, proofs: height % 3 },
                         1 => Request::Blocks { from: height, limit: number as u32 },
                         _ => Request::Block { height, hash },
                     };

@@ -1,8 +1,6 @@
 //! The loop around the logic: inputs from the swarm, the disks, the API and the clock; effects carried out in order.
 //!
-//! **Behind the log.** An effect that follows an `Append` takes place once that record is on disk. Effects wait in
-//! `held` with the sequence that they wait for. Blocks' bodies alone are sent at once: they bind nobody.
-//!
+//! - `outbox.rs`: which effects wait for the log.
 //! - `modules.rs`: what local modules say and are told; their validations go before everything else.
 //! - `talking.rs`: what people say to each other.
 //! - `connected.rs`: the peers. `requests.rs`: what callers and peers ask. `notices.rs`: what those who watch are told.
@@ -10,6 +8,7 @@
 mod connected;
 mod modules;
 mod notices;
+pub(super) mod outbox;
 mod requests;
 mod talking;
 
@@ -35,10 +34,11 @@ use conclave_protocol::{
     time::Time,
 };
 use connected::Connected;
+use outbox::Outbox;
 use futures::StreamExt;
 use libp2p::Multiaddr;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -81,8 +81,7 @@ pub(super) struct Driver {
     stops_on_interrupt: bool,
     status: NodeStatus,
     connected: Connected,
-    /// Effects and the sequence of the log that they wait for.
-    held: VecDeque<(u64, Effect)>,
+    outbox: Outbox,
     tickets: BTreeMap<u64, oneshot::Sender<Vec<Result<TransactionId, PoolError>>>>,
     next_ticket: u64,
     waiting: BTreeMap<TransactionId, Vec<oneshot::Sender<Outcome>>>,
@@ -124,7 +123,7 @@ impl Driver {
             stops_on_interrupt: config.stops_on_interrupt,
             status,
             connected: Connected::default(),
-            held: VecDeque::new(),
+            outbox: Outbox::default(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
             waiting: BTreeMap::new(),
@@ -245,17 +244,15 @@ impl Driver {
                 if let Err(error) = self.persistence.synced(ticket) {
                     self.failed = Some(error);
                 }
-                while let Some((_, effect)) =
-                    self.held.pop_front_if(|(sequence, _)| self.persistence.is_synced(*sequence))
-                {
+                while let Some(effect) = self.outbox.pop(&self.persistence) {
                     self.take_place(effect);
                 }
             }
             DiskEvent::Wal(WalEvent::Failed(error)) => {
                 self.failed = Some(NodeError::LogFailed(error.to_string()));
             }
-            DiskEvent::Writer(WriterEvent::Committed { height, wal_sequence }) => {
-                self.persistence.committed(height, wal_sequence);
+            DiskEvent::Writer(WriterEvent::Committed { wal_sequence, batches, .. }) => {
+                self.persistence.committed(wal_sequence, batches);
             }
             DiskEvent::Writer(WriterEvent::Failed(error)) => {
                 self.failed = Some(NodeError::DatabaseFailed(error.to_string()));
@@ -270,19 +267,9 @@ impl Driver {
         self.gossip.metrics.peer_subscriptions.set(self.network.subscriptions() as i64);
         self.gossip.metrics.module_subscriptions.set(self.node.module_subscriptions() as i64);
         while let Some(effect) = self.node.poll_effect() {
-            match effect {
-                Effect::Append(record) => {
-                    if let Err(error) = self.persistence.append(&record) {
-                        self.failed = Some(error);
-                    }
-                }
-                effect @ (Effect::Send { bulk: true, .. } | Effect::Announcements(_)) => {
-                    self.take_place(effect)
-                }
-                effect if self.held.is_empty() && self.persistence.is_synced(self.persistence.appended()) => {
-                    self.take_place(effect);
-                }
-                effect => self.held.push_back((self.persistence.appended(), effect)),
+            match self.outbox.push(effect, &mut self.persistence) {
+                Ok(due) => due.into_iter().for_each(|effect| self.take_place(effect)),
+                Err(error) => self.failed = Some(error),
             }
         }
     }

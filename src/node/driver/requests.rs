@@ -110,7 +110,7 @@ impl Driver {
 /// The answer to a request of a peer, within the bounds of a response.
 fn respond(request: sync::Request, read: impl Fn(Height) -> Option<ProvedHeight>) -> sync::Response {
     match request {
-        sync::Request::Status { height } => sync::Response::Status { height },
+        sync::Request::Status { height, proofs } => sync::Response::Status { height, proofs },
         sync::Request::Blocks { from, limit } => {
             let (mut heights, mut bytes) = (Vec::new(), 0);
             for height in (from..).take(limit.min(sync::MAX_HEIGHTS) as usize) {
@@ -119,6 +119,20 @@ fn respond(request: sync::Request, read: impl Fn(Height) -> Option<ProvedHeight>
                 heights.push(proved);
             }
             sync::Response::Blocks(heights)
+        }
+        sync::Request::Proofs { from, limit } => {
+            let mut bytes = 0;
+            let heights = (from..=Height::MAX).take(limit.min(sync::MAX_PROOFS) as usize);
+            let values = heights.filter_map(read).map(|proved| sync::ProvedValue {
+                height: proved.decided.height(),
+                value: proved.decided.value(),
+                proof: proved.proof,
+            });
+            let within = values.take_while(|value| {
+                bytes += codec::encode(value).len();
+                bytes < sync::RESPONSE_BYTES
+            });
+            sync::Response::Proofs(within.collect())
         }
         sync::Request::Block { height, hash } => {
             let block = read(height).and_then(|proved| proved.decided.block().cloned());

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod lab;
+mod bodies;
 mod laws;
 mod networks;
 mod regressions;
+mod restarts;
 mod rules;
