@@ -2,8 +2,8 @@
 
 use super::{NodeError, handle::RecentHeight};
 use crate::storage::{
-    Batch, Database, DirectoryLock, Record, Snapshot, Store, TransactionLocation, WAL_QUEUE, Wal, WalEvent,
-    WalThread, Writer, WriterEvent,
+    Batch, Database, DirectoryLock, MAX_RECORD_BYTES, Record, Snapshot, Store, TransactionLocation,
+    WAL_QUEUE, Wal, WalEvent, WalThread, Writer, WriterEvent,
 };
 use conclave_ledger::{
     block::Decided,
@@ -17,6 +17,7 @@ use conclave_ledger::{
 use conclave_protocol::node::{LogRecord, Restored};
 use std::{
     collections::{BTreeMap, VecDeque},
+    io,
     path::Path,
     sync::Arc,
 };
@@ -26,7 +27,7 @@ use tokio::sync::mpsc::UnboundedSender;
 const MAX_BACKLOG: usize = 4096;
 
 /// Bytes of a record of the logic that go into one record of the log; a longer one takes several.
-const PART_BYTES: usize = 512 << 10;
+const PART_BYTES: usize = MAX_RECORD_BYTES / 2;
 
 /// In the first byte of a part: whether parts of the same record follow it.
 const MORE_FOLLOW: u8 = 1;
@@ -79,8 +80,12 @@ pub(super) struct OpenedHome {
 
 /// Opens a home and reads back what it holds.
 pub(super) fn open(home: &Path, genesis: Arc<Genesis>) -> Result<OpenedHome, NodeError> {
-    let network = genesis.network_id().0;
-    let Store { wal, replay, database, lock } = Store::open(home, network)?;
+    read(home, Store::open(home, genesis.network_id().0)?, genesis)
+}
+
+/// Reads what an opened store holds.
+fn read(home: &Path, store: Store, genesis: Arc<Genesis>) -> Result<OpenedHome, NodeError> {
+    let Store { wal, replay, database, lock } = store;
     for cut in &replay.cuts {
         tracing::warn!(
             ?cut,
@@ -213,17 +218,28 @@ pub(super) struct Persistence {
 impl Persistence {
     /// Starts the threads of an opened home.
     pub(super) fn start(opened: OpenedHome, events: &UnboundedSender<DiskEvent>) -> Result<Self, NodeError> {
+        let (wal_events, writer_events) = (events.clone(), events.clone());
+        Self::with_threads(
+            opened,
+            // A receiver that is gone means that the node is stopping.
+            |wal| WalThread::spawn(wal, move |event| drop(wal_events.send(DiskEvent::Wal(event)))),
+            |database| {
+                Writer::spawn(database, move |event| drop(writer_events.send(DiskEvent::Writer(event))))
+            },
+        )
+    }
+
+    fn with_threads(
+        opened: OpenedHome,
+        log: impl FnOnce(Wal) -> io::Result<WalThread>,
+        writer: impl FnOnce(Database) -> io::Result<Writer>,
+    ) -> Result<Self, NodeError> {
         let OpenedHome { database, milestones, signed, wal, lock, .. } = opened;
         let tip = database.snapshot()?.last_height()?.unwrap_or(0);
         let appended = wal.last_sequence();
-        let (wal_events, writer_events) = (events.clone(), events.clone());
-        // A receiver that is gone means that the node is stopping.
-        let wal = WalThread::spawn(wal, move |event| drop(wal_events.send(DiskEvent::Wal(event))));
-        let database = database.as_ref().clone();
-        let writer = Writer::spawn(database, move |event| drop(writer_events.send(DiskEvent::Writer(event))));
         Ok(Self {
-            wal: Some(wal.map_err(NodeError::Thread)?),
-            writer: Some(writer.map_err(NodeError::Thread)?),
+            wal: Some(log(wal).map_err(NodeError::Thread)?),
+            writer: Some(writer(database.as_ref().clone()).map_err(NodeError::Thread)?),
             appended,
             synced: appended,
             unlogged: VecDeque::new(),
@@ -403,5 +419,7 @@ impl Persistence {
     }
 }
 
+#[cfg(test)]
+mod crashes;
 #[cfg(test)]
 mod tests;

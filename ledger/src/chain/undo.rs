@@ -106,9 +106,10 @@ impl UndoLog {
     pub(super) fn restore(heights: Vec<(Height, Undo)>, tip: &Tip) -> Result<Self, BrokenUndo> {
         let broken = BrokenUndo { tip: tip.height };
         let first = (tip.height + 1).checked_sub(heights.len() as Height).ok_or(broken)?;
-        let in_order = heights.iter().zip(first..).all(|((height, undo), expected)| {
-            *height == expected && undo.decided.height() == expected
-        });
+        let in_order = heights
+            .iter()
+            .zip(first..)
+            .all(|((height, undo), expected)| *height == expected && undo.decided.height() == expected);
         let ends_at_tip = heights.last().is_none_or(|(_, undo)| undo.decided.hash() == tip.hash);
         if !in_order || !ends_at_tip || heights.len() > UNDO_HEIGHTS {
             return Err(broken);

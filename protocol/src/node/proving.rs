@@ -23,7 +23,8 @@ impl Node {
     /// most.
     pub(super) fn tell_proofs(&mut self, clock: Clock) {
         let tip = self.chain.tip().height;
-        let first = self.chain.tip().block_height.max((tip + 1).saturating_sub(Height::from(MAX_PROOFS))).max(1);
+        let first =
+            self.chain.tip().block_height.max((tip + 1).saturating_sub(Height::from(MAX_PROOFS))).max(1);
         let known: Vec<Option<&Proof>> = (first..=tip).map(|height| self.proofs.get(&height)).collect();
         let hash = Hash::of("conclave/fingerprint/proofs", &[&codec::encode(&known)]);
         let fingerprint = hash.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));

@@ -1,13 +1,13 @@
 //! The sync machine.
 
 use super::message::{MAX_HEIGHTS, MAX_PROOFS, Message, ProvedHeight, ProvedValue, Request, Response};
+use super::proofs::{OwnProofs, PeerProofs};
 use crate::{
     machine::{Input, Machine, Output},
     peer::Peer,
     penalty::Penalty,
     time::Time,
 };
-use super::proofs::{OwnProofs, PeerProofs};
 use conclave_ledger::{block::Block, hash::BlockHash, signed::Height};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

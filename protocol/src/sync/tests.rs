@@ -458,3 +458,103 @@ proptest! {
         prop_assert_eq!(run(&steps), run(&steps));
     }
 }
+
+// --- Proofs --------------------------------------------------------------------------------------------------------
+
+/// Proofs asked for: whom, number of the request, first height.
+fn proofs_asked(wanted: &Wanted) -> Vec<(Peer, u64, Height)> {
+    let asked = |(peer, message): &(Peer, Message)| match message {
+        Message::Request { number, request: Request::Proofs { from, .. } } => Some((*peer, *number, *from)),
+        _ => None,
+    };
+    wanted.sent.iter().filter_map(asked).collect()
+}
+
+/// A machine at height 5 with fingerprint 1, and two peers.
+fn at_height_five() -> Sync {
+    let mut machine = machine(false);
+    joined(&mut machine, 1, 5, 0);
+    joined(&mut machine, 2, 5, 0);
+    command(&mut machine, Command::Height { height: 5 }, 0);
+    command(&mut machine, Command::Proofs { from: 4, fingerprint: 1 }, 0);
+    machine
+}
+
+fn told(machine: &mut Sync, number: u8, height: Height, proofs: u64, ms: u64) -> Wanted {
+    command(machine, Command::Told { peer: peer(number), height, proofs }, ms)
+}
+
+#[test]
+fn proofs_that_differ_for_a_while_are_asked_for_once() {
+    let mut machine = at_height_five();
+    assert!(proofs_asked(&told(&mut machine, 1, 5, 2, 10)).is_empty(), "signatures may be on their way");
+    let asked = proofs_asked(&timeout(&mut machine, 110));
+    let [(who, number, 4)] = asked[..] else { panic!("{asked:?}") };
+    assert_eq!(who, peer(1));
+    assert!(proofs_asked(&told(&mut machine, 1, 5, 3, 120)).is_empty(), "one at a time");
+    let proofs = vec![ProvedValue {
+        height: 5,
+        value: conclave_ledger::signed::Value::Skip,
+        proof: Proof::Certificate(SignatureSet::default()),
+    }];
+    assert!(answer(&mut machine, who, number + 7, Response::Proofs(proofs.clone()), 130).events.is_empty());
+    let wanted = answer(&mut machine, who, number, Response::Proofs(proofs.clone()), 130);
+    assert_eq!(wanted.events, [Event::Proofs { peer: who, proofs }]);
+    // What it said meanwhile is asked for next, and then nothing is left to ask.
+    told(&mut machine, 1, 5, 3, 140);
+    let asked = proofs_asked(&timeout(&mut machine, 240));
+    assert_eq!(asked.len(), 1);
+    answer(&mut machine, who, asked[0].1, Response::Proofs(Vec::new()), 250);
+    told(&mut machine, 1, 5, 3, 260);
+    assert!(proofs_asked(&timeout(&mut machine, 5_000)).is_empty());
+}
+
+#[test]
+fn proofs_that_soon_agree_or_are_of_another_height_are_not_asked_for() {
+    let mut machine = at_height_five();
+    told(&mut machine, 1, 5, 2, 10);
+    command(&mut machine, Command::Proofs { from: 4, fingerprint: 2 }, 50);
+    told(&mut machine, 2, 4, 9, 60);
+    told(&mut machine, 2, 6, 9, 60);
+    assert!(proofs_asked(&timeout(&mut machine, 140)).is_empty());
+    // When this node gets there, they are.
+    command(&mut machine, Command::Height { height: 6 }, 200);
+    command(&mut machine, Command::Proofs { from: 6, fingerprint: 3 }, 200);
+    let asked = proofs_asked(&timeout(&mut machine, 300));
+    assert!(matches!(asked[..], [(who, _, 6)] if who == peer(2)), "{asked:?}");
+}
+
+#[test]
+fn followers_are_told_of_proofs_that_grow() {
+    let mut machine = at_height_five();
+    command(&mut machine, Command::Joined { peer: peer(3), height: 5, follows: true }, 0);
+    timeout(&mut machine, 60);
+    command(&mut machine, Command::Proofs { from: 4, fingerprint: 8 }, 100);
+    let wanted = timeout(&mut machine, 150);
+    let status = |(to, message): &(Peer, Message)| {
+        *to == peer(3)
+            && matches!(message, Message::Request { request: Request::Status { height: 5, proofs: 8 }, .. })
+    };
+    assert!(wanted.sent.iter().any(status), "{wanted:?}");
+}
+
+#[test]
+fn a_peer_on_another_branch_is_asked_for_its_proofs_and_not_blamed_but_not_followed_for_ever() {
+    let mut machine = at_height_five();
+    told(&mut machine, 1, 9, 4, 0);
+    command(&mut machine, Command::Behind { peer: peer(1), height: 10 }, 0);
+    let mut asked = 0;
+    for round in 1..20 {
+        let ms = round * 1_000;
+        let ranges = timeout(&mut machine, ms).ranges();
+        let Some((who, number, from, _)) = ranges.first().copied() else { continue };
+        answer(&mut machine, who, number, Response::Blocks(vec![proved(from)]), ms);
+        let wanted = command(&mut machine, Command::Disputed { peer: who }, ms);
+        assert!(wanted.blamed.is_empty());
+        let proofs = proofs_asked(&wanted);
+        assert_eq!(proofs.len(), 1);
+        answer(&mut machine, who, proofs[0].1, Response::Proofs(Vec::new()), ms);
+        asked += 1;
+    }
+    assert!((1..=3).contains(&asked), "{asked}");
+}

@@ -34,9 +34,9 @@ use conclave_protocol::{
     time::Time,
 };
 use connected::Connected;
-use outbox::Outbox;
 use futures::StreamExt;
 use libp2p::Multiaddr;
+use outbox::Outbox;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

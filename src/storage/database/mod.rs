@@ -195,7 +195,7 @@ impl Database {
         &self.path
     }
 
-    fn create_in(
+    pub(in crate::storage) fn create_in(
         backend: impl StorageBackend,
         path: &Path,
         network: NetworkId,
@@ -216,7 +216,11 @@ impl Database {
         Ok(database)
     }
 
-    fn open_in(backend: impl StorageBackend, path: &Path, network: NetworkId) -> Result<Self, DatabaseError> {
+    pub(in crate::storage) fn open_in(
+        backend: impl StorageBackend,
+        path: &Path,
+        network: NetworkId,
+    ) -> Result<Self, DatabaseError> {
         // redb would begin anew in an empty file.
         if backend.len().map_err(|error| DatabaseError::io(path, error))? == 0 {
             return Err(DatabaseError::damaged(path, "it is empty"));

@@ -219,7 +219,8 @@ impl Instance {
     pub(super) fn settled(&mut self, value: Value, proof: Option<Proof>) {
         if let Some(Proof::Certificate(votes)) = &proof {
             let votes = votes.clone();
-            self.certificates.insert(value, Relayed { votes, relays: SignatureSet::default(), accepted: true });
+            self.certificates
+                .insert(value, Relayed { votes, relays: SignatureSet::default(), accepted: true });
         }
         self.decision = Some(Decision { value, proof });
         (self.step, self.announced) = (Step::Over, true);

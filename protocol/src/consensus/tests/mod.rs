@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod lab;
 mod bodies;
+mod lab;
 mod laws;
 mod networks;
 mod regressions;

@@ -83,13 +83,7 @@ fn a_leaders_signature_in_the_log_that_does_not_verify_is_as_good_as_none() {
 /// A machine at height 3 whose chain says that height 1 was decided to skip, with two commits or none.
 fn restarted(proof: Option<Proof>, log: Vec<SignedRecord>) -> Lab {
     let mut lab = Lab::with(config(1, true, true), log, 4, 2);
-    let past = Past {
-        height: 1,
-        value: Value::Skip,
-        proof,
-        leader: key(0).public(),
-        validators: set(4, 2),
-    };
+    let past = Past { height: 1, value: Value::Skip, proof, leader: key(0).public(), validators: set(4, 2) };
     // The lab begins at height 1; a node tells of the past before it begins.
     lab.command(Command::Decided(past));
     lab.command(Command::Begin { height: 3, validators: set(4, 2), leader: key(0).public() });
@@ -110,7 +104,11 @@ fn r1_a_certificate_outranks_what_was_decided_before_a_restart() {
     assert!(lab.has(is_repair));
     // The same by another way than a validator's channel.
     let mut lab = restarted(None, Vec::new());
-    lab.command(Command::Certificate { height: 1, value: first, votes: signatures(1, Kind::Vote, first, &[0]) });
+    lab.command(Command::Certificate {
+        height: 1,
+        value: first,
+        votes: signatures(1, Kind::Vote, first, &[0]),
+    });
     assert!(!lab.has(is_repair), "one vote is no certificate");
     lab.command(Command::Certificate { height: 1, value: first, votes: votes.clone() });
     assert!(lab.has(is_repair));
@@ -145,7 +143,7 @@ fn r1_what_was_said_of_a_decision_without_a_certificate_is_said_again_after_a_re
 #[test]
 fn r1_a_restarted_node_answers_a_commit_to_something_else_with_the_certificate() {
     let certified = Proof::Certificate(signatures(1, Kind::Vote, Value::Skip, &[0, 1, 2, 3]));
-    let mut lab = restarted(Some(certified), Vec::new());
+    let mut lab = restarted(Some(certified), vec![record(Kind::Vote, Value::Skip)]);
     let other = Value::Block(block(1, 0, 1).hash());
     let commits = signatures(1, Kind::Commit, other, &[3]);
     lab.receive(3, Message::Commit { height: 1, value: other, commits });
