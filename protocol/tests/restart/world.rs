@@ -20,6 +20,7 @@ use conclave_protocol::{
     handshake::{Command, Direction},
     node::{Channel, Clock, Config, Effect, Input, LogRecord, Node, Notice, Protocol, Restored},
     peer::Peer,
+    peer_record::peer_of_key,
     sync::{self, ProvedHeight, ProvedValue},
     time::Time,
 };
@@ -197,7 +198,7 @@ impl World {
         let is_validator = number < self.genesis.validators.len();
         let config = Config {
             peer: peer(number),
-            node_key: SecretKey::from_seed([100 + number as u8; 32]),
+            node_key: node_key(number),
             validator_key: is_validator.then(|| key(number)),
             restarted: storage.used,
             version: "test".into(),
@@ -215,6 +216,7 @@ impl World {
             self.unlink(number, other);
         }
         self.inbox.retain(|(to, _)| *to != number);
+        self.requests.retain(|_, (asker, ..)| *asker != number);
         self.nodes[number] = self.start(number, &self.storage[number]);
         self.drain(number);
     }
@@ -361,10 +363,17 @@ impl World {
     }
 }
 
-fn peer(number: usize) -> Peer {
-    Peer::from_bytes(&[number as u8; 38]).unwrap()
+/// Most nodes of a world.
+const MAX_NODES: usize = 16;
+
+fn node_key(number: usize) -> SecretKey {
+    SecretKey::from_seed([100 + number as u8; 32])
 }
 
-fn number_of(peer: &Peer) -> usize {
-    usize::from(peer.as_bytes()[0])
+fn peer(number: usize) -> Peer {
+    peer_of_key(&node_key(number).public())
+}
+
+fn number_of(wanted: &Peer) -> usize {
+    (0..MAX_NODES).find(|number| peer(*number) == *wanted).unwrap()
 }

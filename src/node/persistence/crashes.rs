@@ -19,7 +19,6 @@ use crate::{
 };
 use conclave_ledger::{
     applications::{Payload, records::Record as Note},
-    block::Block,
     bytes::Bytes,
     chain::NothingKnown,
     genesis::{Engine, FORMAT, Limits},
@@ -497,22 +496,22 @@ fn nothing_takes_place_before_the_record_that_it_follows_is_durable() {
         Effect::Append(LogRecord::Signed(SignedRecord { height, kind, value, signature }))
     };
     assert_eq!(marks(machine.push(send(false, 1)).unwrap()), [1], "nothing to wait for");
-    assert_eq!(marks(machine.push(vote(1)).unwrap()), []);
-    assert_eq!(marks(machine.push(send(false, 2)).unwrap()), [], "the vote is not durable");
+    assert_eq!(marks(machine.push(vote(1)).unwrap()), [0; 0]);
+    assert_eq!(marks(machine.push(send(false, 2)).unwrap()), [0; 0], "the vote is not durable");
     assert_eq!(marks(machine.push(send(true, 3)).unwrap()), [3], "a body binds nobody");
-    assert_eq!(marks(machine.push(vote(2)).unwrap()), []);
-    assert_eq!(marks(machine.push(send(false, 4)).unwrap()), []);
+    assert_eq!(marks(machine.push(vote(2)).unwrap()), [0; 0]);
+    assert_eq!(marks(machine.push(send(false, 4)).unwrap()), [0; 0]);
     // The log has the first record only.
     let first = machine.persistence.appended() - 1;
     machine.persistence.synced(first).unwrap();
     let due: Vec<Effect> = std::iter::from_fn(|| machine.outbox.pop(&machine.persistence)).collect();
     assert_eq!(marks(due), [2]);
-    assert_eq!(marks(machine.push(send(false, 5)).unwrap()), [], "nor does anything overtake");
+    assert_eq!(marks(machine.push(send(false, 5)).unwrap()), [0; 0], "nor does anything overtake");
     assert_eq!(marks(machine.work(false).unwrap()), [4, 5]);
     // A log that fails lets nothing out any more.
     home.disk.fail_at(home.disk.operations(), Fault::Error);
-    assert_eq!(marks(machine.push(vote(3)).unwrap()), []);
-    assert_eq!(marks(machine.push(send(false, 6)).unwrap()), []);
+    assert_eq!(marks(machine.push(vote(3)).unwrap()), [0; 0]);
+    assert_eq!(marks(machine.push(send(false, 6)).unwrap()), [0; 0]);
     assert!(machine.work(false).is_err());
     assert!(machine.outbox.pop(&machine.persistence).is_none());
 }

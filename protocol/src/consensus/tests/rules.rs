@@ -205,7 +205,7 @@ fn c2_the_certificate_goes_with_a_relay_to_those_who_have_not_shown_that_they_de
     lab.propose(&first);
     lab.receive(2, chain(&first, &[0, 2], &[]));
     assert_eq!(lab.decision(), Some((value(&first), true)));
-    lab.receive(0, Message::Decided { height: 1 });
+    lab.receive(0, Message::Decided { height: 1, proofs: 0 });
     lab.receive(2, Message::Skip { height: 2, votes: signatures(2, Kind::Vote, Value::Skip, &[2]) });
     lab.advance_to(0.2);
     let with_relay =
