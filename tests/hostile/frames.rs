@@ -31,7 +31,9 @@ fn good(lane: Lane) -> Vec<u8> {
         Lane::Sync => codec::encode(&sync::Request::Status { height: 1, proofs: 0 }),
         Lane::Admission => codec::encode(&admission::Request::Welcome),
         Lane::Peers => codec::encode(&peer_exchange::Request::Peers { limit: 1, nonce: 2, bits: 3 }),
-        Lane::Consensus | Lane::ConsensusBulk => codec::encode(&consensus::Message::Decided { height: 1, proofs: 0 }),
+        Lane::Consensus | Lane::ConsensusBulk => {
+            codec::encode(&consensus::Message::Decided { height: 1, proofs: 0 })
+        }
         Lane::Transactions | Lane::TransactionsBulk => {
             codec::encode(&dissemination::Message::Have(vec![conclave_ledger::hash::Hash([4; 32])]))
         }
