@@ -182,7 +182,9 @@ impl World {
             notices: Vec::new(),
         };
         for number in 0..=validators {
-            let storage = Storage::default();
+            let first = Chain::new(world.genesis.clone());
+            let entries = first.entries().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+            let storage = Storage { entries, ..Storage::default() };
             world.nodes.push(world.start(number, &storage));
             world.storage.push(storage);
             world.drain(number);
