@@ -403,22 +403,25 @@ fn check(home: &Home, script: &Script, acknowledged: &Acknowledged, context: &st
     for turn in 0..400 {
         while let Some(effect) = node.poll_effect() {
             let placed = machine.push(effect).unwrap();
-            decided = decided.or(find_decided(&placed, tip.height));
+            decided = last_decided(&placed, tip.height).or(decided);
         }
         let placed = machine.work(true).unwrap();
-        decided = decided.or(find_decided(&placed, tip.height));
+        decided = last_decided(&placed, tip.height).or(decided);
         if decided.is_some() {
             break;
         }
         node.handle_timeout(clock(turn * 250));
     }
-    let decided = decided.unwrap_or_else(|| panic!("{context}: the node does not go on at {}", tip.height));
-    (0..2).for_each(|_| drop(machine.work(true).unwrap()));
-    decided
+    for _ in 0..2 {
+        let placed = machine.work(true).unwrap();
+        decided = last_decided(&placed, tip.height).or(decided);
+    }
+    decided.unwrap_or_else(|| panic!("{context}: the node does not go on at {}", tip.height))
 }
 
-fn find_decided(placed: &[Effect], after: Height) -> Option<(Height, Hash)> {
-    placed.iter().find_map(|effect| match effect {
+/// The last height after `after` that the node itself has decided, if it is among these.
+fn last_decided(placed: &[Effect], after: Height) -> Option<(Height, Hash)> {
+    placed.iter().rev().find_map(|effect| match effect {
         Effect::Decided { applied, micros: Some(_), .. } if applied.height > after => {
             Some((applied.height, applied.hash))
         }
