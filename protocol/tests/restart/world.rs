@@ -33,6 +33,9 @@ use std::{
 /// Milliseconds since 1970 at the start.
 const START_MS: u64 = 1_700_000_000_000;
 
+/// Most steps in one moment: whatever is said at once comes to an end.
+const MAX_STEPS: usize = 1_000_000;
+
 /// Δ, in milliseconds.
 pub(crate) const DELTA_MS: u64 = 500;
 
@@ -266,11 +269,15 @@ impl World {
 
     pub(crate) fn run(&mut self, duration: Duration) {
         let end = self.now + duration;
+        let mut steps = (self.now, 0);
         loop {
-            while let Some((number, input)) = self.inbox.pop_front() {
+            steps = (self.now, if steps.0 == self.now { steps.1 + self.inbox.len() + 1 } else { 0 });
+            assert!(steps.1 < MAX_STEPS, "time stands still at {:?}: {:#?}", self.now, self.inbox.front());
+            if let Some((number, input)) = self.inbox.pop_front() {
                 let clock = self.clock();
                 self.nodes[number].handle(input, clock);
                 self.drain(number);
+                continue;
             }
             let due = self.nodes.iter().filter_map(Node::poll_timeout).min();
             let Some(due) = due.filter(|due| *due <= end) else { break };
