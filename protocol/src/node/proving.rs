@@ -29,7 +29,8 @@ impl Node {
         let hash = Hash::of("conclave/fingerprint/proofs", &[&codec::encode(&known)]);
         let fingerprint = hash.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
         let from = self.oldest_wanted_proof().clamp(first.saturating_sub(Height::from(MAX_PROOFS)), first);
-        self.sync_command(sync::Command::Proofs { from, fingerprint }, clock);
+        let uncertain = self.chain.undoable().next().is_some();
+        self.sync_command(sync::Command::Proofs { from, fingerprint, uncertain }, clock);
         self.consensus_command(Command::Proofs(fingerprint), clock);
     }
 

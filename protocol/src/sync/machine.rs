@@ -96,6 +96,9 @@ pub enum Command {
         from: Height,
         /// The fingerprint of those since the last block.
         fingerprint: u64,
+        /// Whether one of these heights was decided without a certificate, and so may have to give way to what a peer
+        /// has, whatever that peer's height.
+        uncertain: bool,
     },
     /// A peer has said, to another machine, what it has.
     Told {
@@ -582,7 +585,9 @@ impl Sync {
                 }
             }
             Command::Height { height } => self.set_height(height, now),
-            Command::Proofs { from, fingerprint } => self.set_proofs(from, fingerprint, now),
+            Command::Proofs { from, fingerprint, uncertain } => {
+                self.set_proofs(from, fingerprint, uncertain, now)
+            }
             Command::Told { peer, height, proofs } => self.told(peer, height, proofs, now),
             Command::Disputed { peer } => self.disputed(peer),
             Command::Behind { peer, height } => {

@@ -13,6 +13,8 @@ pub(super) struct OwnProofs {
     /// The oldest height whose proof is of use.
     from: Height,
     pub(super) fingerprint: u64,
+    /// Whether a height from there on may have to give way.
+    uncertain: bool,
     /// When peers whose proofs differ are asked.
     pub(super) ask_at: Option<Time>,
 }
@@ -29,9 +31,9 @@ pub(super) struct PeerProofs {
 }
 
 impl Sync {
-    pub(super) fn set_proofs(&mut self, from: Height, fingerprint: u64, now: Time) {
+    pub(super) fn set_proofs(&mut self, from: Height, fingerprint: u64, uncertain: bool, now: Time) {
         let is_news = self.proofs.fingerprint != fingerprint;
-        (self.proofs.from, self.proofs.fingerprint) = (from, fingerprint);
+        (self.proofs.from, self.proofs.fingerprint, self.proofs.uncertain) = (from, fingerprint, uncertain);
         if is_news {
             self.announce_soon(now);
         }
@@ -45,10 +47,14 @@ impl Sync {
         }
     }
 
-    /// Peers at this node's height whose proofs differ and that were not asked for these.
+    /// Peers at this node's height (or, where this node is uncertain, at any that matters) whose proofs differ and that
+    /// were not asked for these.
     fn differing(&self) -> Vec<Peer> {
+        let matters = |height: Height| {
+            height > 0 && (height == self.height || (self.proofs.uncertain && height >= self.proofs.from))
+        };
         let differs = |proofs: &PeerProofs| {
-            let said = proofs.said.filter(|(height, _)| *height == self.height && *height > 0);
+            let said = proofs.said.filter(|(height, _)| matters(*height));
             said.is_some_and(|(_, fingerprint)| fingerprint != self.proofs.fingerprint)
                 && proofs.said != proofs.asked
                 && proofs.pending.is_none()

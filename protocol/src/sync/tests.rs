@@ -476,7 +476,7 @@ fn at_height_five() -> Sync {
     joined(&mut machine, 1, 5, 0);
     joined(&mut machine, 2, 5, 0);
     command(&mut machine, Command::Height { height: 5 }, 0);
-    command(&mut machine, Command::Proofs { from: 4, fingerprint: 1 }, 0);
+    command(&mut machine, Command::Proofs { from: 4, fingerprint: 1, uncertain: false }, 0);
     machine
 }
 
@@ -513,13 +513,13 @@ fn proofs_that_differ_for_a_while_are_asked_for_once() {
 fn proofs_that_soon_agree_or_are_of_another_height_are_not_asked_for() {
     let mut machine = at_height_five();
     told(&mut machine, 1, 5, 2, 10);
-    command(&mut machine, Command::Proofs { from: 4, fingerprint: 2 }, 50);
+    command(&mut machine, Command::Proofs { from: 4, fingerprint: 2, uncertain: false }, 50);
     told(&mut machine, 2, 4, 9, 60);
     told(&mut machine, 2, 6, 9, 60);
     assert!(proofs_asked(&timeout(&mut machine, 140)).is_empty());
     // When this node gets there, they are.
     command(&mut machine, Command::Height { height: 6 }, 200);
-    command(&mut machine, Command::Proofs { from: 6, fingerprint: 3 }, 200);
+    command(&mut machine, Command::Proofs { from: 6, fingerprint: 3, uncertain: false }, 200);
     let asked = proofs_asked(&timeout(&mut machine, 300));
     assert!(matches!(asked[..], [(who, _, 6)] if who == peer(2)), "{asked:?}");
 }
@@ -529,7 +529,7 @@ fn followers_are_told_of_proofs_that_grow() {
     let mut machine = at_height_five();
     command(&mut machine, Command::Joined { peer: peer(3), height: 5, follows: true }, 0);
     timeout(&mut machine, 60);
-    command(&mut machine, Command::Proofs { from: 4, fingerprint: 8 }, 100);
+    command(&mut machine, Command::Proofs { from: 4, fingerprint: 8, uncertain: false }, 100);
     let wanted = timeout(&mut machine, 150);
     let status = |(to, message): &(Peer, Message)| {
         *to == peer(3)
