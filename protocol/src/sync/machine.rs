@@ -26,7 +26,7 @@ pub const MAX_FETCHES: usize = 16;
 
 /// Times in a row that a peer does not bring the heights that it claims (it has none, fails, or is silent), after
 /// which the claim is not believed.
-pub(super) const MAX_EMPTY_ANSWERS: u32 = 3;
+const MAX_EMPTY_ANSWERS: u32 = 3;
 
 /// Most peers that are asked for one single block.
 const MAX_CANDIDATES: usize = 64;
@@ -198,7 +198,7 @@ pub(super) struct PeerState {
     /// Height and fingerprint that it was last told.
     told: (Height, u64),
     lookups: usize,
-    pub(super) empty_answers: u32,
+    empty_answers: u32,
     /// Number of the last range that it was asked for.
     asked: u64,
     pub(super) proofs: PeerProofs,

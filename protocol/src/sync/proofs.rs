@@ -1,11 +1,14 @@
 //! The exchange of proofs: until everybody has the same.
 
 use super::{
-    machine::{Event, MAX_EMPTY_ANSWERS, Sync},
+    machine::{Event, Sync},
     message::{MAX_PROOFS, ProvedValue, Request},
 };
 use crate::{peer::Peer, time::Time};
 use conclave_ledger::signed::Height;
+
+/// Times that heights of a peer may not follow this node's before they are asked for only when it speaks of them anew.
+const MAX_DISPUTES: u32 = 3;
 
 /// What this node has.
 #[derive(Default)]
@@ -28,6 +31,8 @@ pub(super) struct PeerProofs {
     asked: Option<(Height, u64)>,
     /// Number of the request that it has not answered.
     pending: Option<u64>,
+    /// How often heights that it gave did not follow this node's.
+    disputes: u32,
 }
 
 impl Sync {
@@ -110,8 +115,9 @@ impl Sync {
         self.forget_ranges(peer);
         let height = self.height;
         if let Some(state) = self.peers.get_mut(&peer) {
-            state.empty_answers = state.empty_answers.saturating_add(1);
-            if state.empty_answers >= MAX_EMPTY_ANSWERS {
+            state.proofs.disputes = state.proofs.disputes.saturating_add(1);
+            if state.proofs.disputes >= MAX_DISPUTES {
+                // Until it speaks of a height again.
                 state.height = state.height.min(height);
             }
             if state.proofs.pending.is_none() {
