@@ -1,7 +1,7 @@
-//! What the ledger costs by itself: signatures one by one and in batches, and a block of 1,000 records, validated with
-//! everything to verify and with everything known, and applied with the state hash.
+//! What the ledger costs by itself: signatures one by one and in batches, and a block of 1,000 records, built, validated
+//! with everything to verify and with everything known, and applied with the state hash.
 //!
-//! `cargo bench --bench ledger`
+//! `cargo bench -p conclave-ledger --bench ledger`
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -10,13 +10,11 @@ use conclave_ledger::{
     block::{Block, Decided},
     bytes::Bytes,
     chain::{Chain, Knowledge, NothingKnown},
-    codec,
     genesis::{Engine, FORMAT, Genesis, Limits},
-    hash::TransactionId,
     keys::{Batch, SecretKey},
     proof::Proof,
     signed::{Height, Value},
-    transaction::{Request, Transaction},
+    transaction::{Request, SharedTransaction},
     validators::{FaultBound, Validator},
 };
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -28,7 +26,7 @@ const TRANSACTIONS: u32 = 1_000;
 struct AllKnown;
 
 impl Knowledge for AllKnown {
-    fn transaction(&self, _: &TransactionId, _: &Transaction) -> bool {
+    fn transaction(&self, _: &SharedTransaction) -> bool {
         true
     }
     fn proof(&self, _: Height, _: &Value, _: &Proof) -> bool {
@@ -59,19 +57,19 @@ fn genesis() -> Arc<Genesis> {
     })
 }
 
-fn full_block(chain: &Chain) -> Block {
-    let transactions: Vec<Arc<Transaction>> = (1..=TRANSACTIONS)
+fn records(chain: &Chain) -> Vec<SharedTransaction> {
+    (1..=TRANSACTIONS)
         .map(|number| {
             let data = Bytes(number.to_be_bytes().to_vec());
             let payload = Payload::Record(Record { kind: "bench".into(), data });
             let (network, sender) = (chain.network(), key(number).public());
-            Arc::new(Request { network, sender, expires: 100, payload }.sign(&key(number)))
+            Request { network, sender, expires: 100, payload }.sign(&key(number)).into()
         })
-        .collect();
-    let candidates = transactions
-        .iter()
-        .map(|transaction| (transaction, transaction.id(), codec::encode(transaction).len()));
-    chain.propose(chain.leader(), 2, Vec::new(), candidates).unwrap()
+        .collect()
+}
+
+fn full_block(chain: &Chain, transactions: &[SharedTransaction]) -> Block {
+    chain.propose(chain.leader(), 2, Vec::new(), transactions).unwrap().0
 }
 
 fn signatures(criterion: &mut Criterion) {
@@ -99,8 +97,10 @@ fn signatures(criterion: &mut Criterion) {
 fn blocks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("block of 1,000 records");
     let chain = Chain::new(genesis());
-    let block = full_block(&chain);
+    let transactions = records(&chain);
+    let block = full_block(&chain, &transactions);
     group.throughput(Throughput::Elements(u64::from(TRANSACTIONS)));
+    group.bench_function("build", |bencher| bencher.iter(|| full_block(&chain, black_box(&transactions))));
     group.bench_function("validate, nothing known", |bencher| {
         bencher.iter(|| chain.validate(black_box(&block), &NothingKnown).unwrap());
     });

@@ -199,6 +199,7 @@ mod tests {
             (0, "fast", "fats = true", "fats", "unknown field `fats`"),
             (0, "delta_ms", "delta_ms = \"soon\"", "delta_ms", "invalid type: string"),
             (0, "delta_ms", "delta_ms = 0", "delta_ms", "1 to 3,600,000"),
+            (0, "created_ms", "created_ms = 253402300800000", "created_ms", "before the year 10,000"),
             (0, "faulty", "faulty = 4", "faulty", "4 faulty of 4"),
             (0, "format", "format = 9", "format", "format 9"),
             (2, "name", "name = \"v0\"", "validators[1].name", "already that of validators[0]"),

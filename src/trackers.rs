@@ -191,16 +191,18 @@ impl Trackers {
         tracker.wanted = tracker.wanted.or(Some(Since::LastTime));
     }
 
-    /// The tracker has told `records` peers; more may follow where the page was `full`.
-    pub fn told(&mut self, number: usize, full: bool) {
-        let Some(tracker) = self.list.get_mut(number) else { return };
+    /// The tracker has told of peers; more may follow where the page was `full`. Whether that is cut off here.
+    pub fn told(&mut self, number: usize, full: bool) -> bool {
+        let Some(tracker) = self.list.get_mut(number) else { return false };
         tracker.step = Step::Idle;
         tracker.failures = 0;
         tracker.pages += 1;
-        tracker.wanted = (full && tracker.pages < MAX_PAGES).then_some(Since::LastTime);
+        let cut_off = full && tracker.pages >= MAX_PAGES;
+        tracker.wanted = (full && !cut_off).then_some(Since::LastTime);
         if tracker.wanted.is_none() {
             tracker.pages = 0;
         }
+        cut_off
     }
 
     /// The tracker has forgotten the node.
@@ -341,7 +343,7 @@ mod tests {
         let mut pages = 0;
         while let [Action::Discover(..)] = trackers.due(now, true)[..] {
             pages += 1;
-            trackers.told(0, true);
+            assert_eq!(trackers.told(0, true), pages == MAX_PAGES);
         }
         assert_eq!(pages, MAX_PAGES);
     }

@@ -67,6 +67,15 @@ fn every_command_has_help_with_an_example() {
 }
 
 #[test]
+fn nobody_misbehaves_who_was_not_told_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = failure(folder.path(), &["run", "--misbehave", "equivocate"], 2);
+    assert!(refused.contains("--i-know-this-is-an-attack"), "{refused}");
+    let unknown = failure(folder.path(), &["run", "--misbehave", "loud", "--i-know-this-is-an-attack"], 2);
+    assert!(unknown.contains("equivocate"), "{unknown}");
+}
+
+#[test]
 fn a_command_line_that_makes_no_sense_is_refused_with_code_2() {
     let folder = tempfile::tempdir().unwrap();
     for arguments in

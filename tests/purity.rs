@@ -75,6 +75,28 @@ fn the_crates_depend_downward_only() {
     }
 }
 
+/// What `protocol` is built with when `arguments` are given to `cargo tree`.
+fn features(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--prefix", "none"])
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "cargo tree failed: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// No program that is built to be used can take a rule out of the protocol.
+#[test]
+fn nothing_but_tests_has_mutants() {
+    let mutants = "conclave-protocol feature \"mutants\"";
+    let program = features(&["--workspace", "--edges", "normal,build,features"]);
+    assert!(program.contains("conclave-protocol") && !program.contains(mutants), "{program}");
+    let tests = features(&["--package", "conclave-protocol", "--edges", "dev,features"]);
+    assert!(tests.contains(mutants), "the check sees it where it is: {tests}");
+}
+
 #[test]
 fn the_check_sees_what_it_is_there_for() {
     let node = dependencies("conclave-behaviours", "100");

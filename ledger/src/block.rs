@@ -7,7 +7,7 @@ use crate::{
     merkle,
     proof::Proof,
     signed::{Height, Value},
-    transaction::Transaction,
+    transaction::SharedTransaction,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub struct Block {
     /// that all nodes keep the same ones.
     pub proofs: Vec<Proof>,
     /// What the block does, in order; shared with the pool that they came from.
-    pub transactions: Vec<Arc<Transaction>>,
+    pub transactions: Vec<SharedTransaction>,
 }
 
 /// A height that decided no block.
@@ -82,22 +82,26 @@ impl Block {
         self.header.hash()
     }
 
+    /// Whether the body is the one that the header binds. The hash covers the header alone, so only of such a block does it
+    /// say everything.
+    pub fn is_whole(&self) -> bool {
+        self.header.proofs == Self::proofs_hash(&self.proofs)
+            && self.header.transactions == Self::transactions_root(&self.transactions)
+    }
+
     /// Hash that `header.proofs` must have.
     pub fn proofs_hash(proofs: &[Proof]) -> Hash {
         Hash::of("conclave/proofs/1", &[&codec::encode(proofs)])
     }
 
     /// Merkle root that `header.transactions` must have.
-    pub fn transactions_root(transactions: &[Arc<Transaction>]) -> Hash {
+    pub fn transactions_root(transactions: &[SharedTransaction]) -> Hash {
         Hash(merkle::root(&Self::leaves(transactions)))
     }
 
     /// Merkle leaves of the transactions, for inclusion proofs.
-    pub fn leaves(transactions: &[Arc<Transaction>]) -> Vec<[u8; 32]> {
-        transactions
-            .iter()
-            .map(|transaction| merkle::leaf_hash(&codec::encode(transaction.as_ref())))
-            .collect()
+    pub fn leaves(transactions: &[SharedTransaction]) -> Vec<[u8; 32]> {
+        transactions.iter().map(SharedTransaction::leaf).collect()
     }
 }
 

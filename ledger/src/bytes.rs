@@ -1,7 +1,5 @@
 //! Byte strings of fixed length: bytes in CBOR, lower-case hexadecimal wherever people read (JSON, TOML, logs).
 
-use std::fmt::Write as _;
-
 /// A text that is no hexadecimal form of the expected number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected} hexadecimal digits, found {found}")]
@@ -14,10 +12,14 @@ pub struct HexError {
 
 /// Lower-case hexadecimal text of `bytes`.
 pub fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a string cannot fail");
-        text
-    })
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 15)]);
+    }
+    text
 }
 
 /// Bytes of a hexadecimal text of even length, in either case.
@@ -170,6 +172,12 @@ impl<'de> serde::Deserialize<'de> for Bytes {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hexadecimal_is_what_the_standard_library_writes() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert_eq!(to_hex(&bytes), bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    }
 
     #[test]
     fn hexadecimal_reads_back_and_refuses_other_text() {

@@ -26,7 +26,7 @@ use crate::{
     rotation::Rotation,
     signed::{Height, Value},
     state::{Changes, State, View, key},
-    transaction::Transaction,
+    transaction::SharedTransaction,
     validators::ValidatorSet,
 };
 use serde::{Deserialize, Serialize};
@@ -48,8 +48,16 @@ pub struct Tip {
     pub block_hash: Hash,
 }
 
+impl Tip {
+    /// The timestamp of a block that is built when the clock says `now_ms`: larger than that of the last block, except
+    /// where there is no larger number.
+    pub fn next_timestamp(&self, now_ms: u64) -> u64 {
+        now_ms.max(self.timestamp.saturating_add(1))
+    }
+}
+
 /// A block that was found valid, and what it would change.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
     parent: Hash,
     changes: Changes,
@@ -223,33 +231,35 @@ impl Chain {
         })
     }
 
-    /// Builds the next height's block from as many of `candidates` (transaction, id, canonical size in bytes) as
-    /// are valid one after the other and fit; `None` if there is none. `proofs` are those of
-    /// [`Chain::unproven`], in order.
+    /// Builds the next height's block from as many of `candidates` as are valid one after the other and fit; `None`
+    /// if there is none, or no later timestamp than that of the last block. `proofs` are those of [`Chain::unproven`], in order. The candidates' signatures are good.
+    ///
+    /// The block is executed while it is built: its execution is the one that [`Chain::validate`] finds, if the
+    /// proofs are good and `leader` is the height's.
     pub fn propose<'t>(
         &self,
         leader: PublicKey,
         now_ms: u64,
         proofs: Vec<Proof>,
-        candidates: impl IntoIterator<Item = (&'t Arc<Transaction>, TransactionId, usize)>,
-    ) -> Option<Block> {
-        let timestamp = now_ms.max(self.tip.timestamp + 1);
+        candidates: impl IntoIterator<Item = &'t SharedTransaction>,
+    ) -> Option<(Block, Execution)> {
+        let timestamp = self.tip.next_timestamp(now_ms);
         let at = HeightContext { leader, ..self.next_context(timestamp) };
-        let body_bytes = governance::limits(&self.state.view()).body_bytes as usize;
         let mut view = self.state.view();
+        let limits = governance::limits(&view);
         let mut transactions = Vec::new();
         let mut total = 0;
-        for (transaction, id, size) in candidates {
-            if total + size > body_bytes {
+        for transaction in candidates {
+            if total + transaction.size() > limits.body_bytes as usize {
                 break;
             }
-            if check_transaction(transaction, &id, size, &at, &view).is_ok() {
-                rules::apply_transaction(transaction, &id, &at, &mut view);
+            if check_transaction(transaction, &limits, &at, &view).is_ok() {
+                rules::apply_transaction(transaction, &at, &mut view);
+                total += transaction.size();
                 transactions.push(transaction.clone());
-                total += size;
             }
         }
-        if transactions.is_empty() {
+        if transactions.is_empty() || timestamp == self.tip.timestamp {
             return None;
         }
         let header = Header {
@@ -262,7 +272,10 @@ impl Chain {
             proofs: Block::proofs_hash(&proofs),
             transactions: Block::transactions_root(&transactions),
         };
-        Some(Block { header, proofs, transactions })
+        let block = Block { header, proofs, transactions };
+        let hash = block.hash();
+        let changes = self.finish(view, &at, hash, Some(hash));
+        Some((block, Execution { parent: self.tip.hash, changes }))
     }
 
     /// Checks every rule of a block for the next height and executes it on trial.
@@ -275,7 +288,8 @@ impl Chain {
         let at = self.next_context(block.header.timestamp);
         let mut view = self.state.view();
         rules::execute_body(block, &at, &mut view, known)?;
-        let changes = self.finish(view, &at, block.hash(), Some(block.hash()));
+        let hash = block.hash();
+        let changes = self.finish(view, &at, hash, Some(hash));
         Ok(Execution { parent: self.tip.hash, changes })
     }
 
@@ -310,9 +324,9 @@ impl Chain {
         };
         self.undo.push(height, undo);
         self.refresh();
-        let transactions = decided.block().map_or_else(Vec::new, |block| {
-            block.transactions.iter().map(|transaction| transaction.id()).collect()
-        });
+        let transactions = decided
+            .block()
+            .map_or_else(Vec::new, |block| block.transactions.iter().map(SharedTransaction::id).collect());
         let undo = self.undo.get(height).map(Undo::encode);
         let undo_from = self.undo.oldest().unwrap_or(height + 1);
         Ok(Applied { height, hash, changes, transactions, undo, undo_from })

@@ -156,6 +156,9 @@ pub enum GenesisRule {
     /// Δ is out of range.
     #[error("the delay bound is 1 to 3,600,000 milliseconds, found {0}")]
     Delta(u64),
+    /// The time is in a year of five digits or more.
+    #[error("the time is given in milliseconds since 1970 and before the year 10,000, found {0}")]
+    Created(u64),
     /// No validator, or too many.
     #[error("a network has 1 to {MAX_VALIDATORS} validators, found {0}")]
     Validators(usize),
@@ -190,6 +193,10 @@ impl Genesis {
     /// Largest Δ, in milliseconds: an hour.
     pub const MAX_DELTA_MS: u64 = 3_600_000;
 
+    /// Latest time at which a network is defined, in milliseconds since 1970: the end of the year 9999. Every block's
+    /// timestamp is larger than the one before, so there must be room behind it.
+    pub const MAX_CREATED_MS: u64 = 253_402_300_799_999;
+
     /// SHA-256 of the canonical form.
     pub fn network_id(&self) -> NetworkId {
         Hash::of("conclave/genesis/1", &[&codec::encode(self)])
@@ -214,6 +221,9 @@ impl Genesis {
         }
         if !(1..=Self::MAX_DELTA_MS).contains(&self.delta_ms) {
             return fail("delta_ms".into(), GenesisRule::Delta(self.delta_ms));
+        }
+        if self.created_ms > Self::MAX_CREATED_MS {
+            return fail("created_ms".into(), GenesisRule::Created(self.created_ms));
         }
         if !(1..=MAX_VALIDATORS).contains(&self.validators.len()) {
             return fail("validators".into(), GenesisRule::Validators(self.validators.len()));

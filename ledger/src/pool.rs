@@ -4,17 +4,17 @@
 //! place is freed when it is decided, when it expires, or when it breaks a rule at a later tip.
 
 use crate::{
-    applications::HeightContext,
+    applications::{HeightContext, governance},
     chain::{Chain, Knowledge, TransactionError, check_transaction},
-    codec,
+    genesis::Limits,
     hash::{NetworkId, TransactionId},
     keys::{Batch, PublicKey},
     proof::Proof,
     signed::{Height, Value},
     state::View,
-    transaction::{Transaction, signed_bytes},
+    transaction::{SharedTransaction, signed_bytes},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 /// Bounds of the pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,16 +74,10 @@ impl PoolError {
     }
 }
 
-struct Entry {
-    id: TransactionId,
-    transaction: Arc<Transaction>,
-    size: usize,
-}
-
 /// Transactions that wait.
 pub struct Pool {
     limits: PoolLimits,
-    entries: BTreeMap<u64, Entry>,
+    entries: BTreeMap<u64, SharedTransaction>,
     places: BTreeMap<TransactionId, u64>,
     senders: BTreeMap<PublicKey, usize>,
     bytes: usize,
@@ -119,19 +113,13 @@ impl Pool {
     }
 
     /// The waiting transaction with this id.
-    pub fn get(&self, id: &TransactionId) -> Option<&Arc<Transaction>> {
-        self.places.get(id).and_then(|place| self.entries.get(place)).map(|entry| &entry.transaction)
+    pub fn get(&self, id: &TransactionId) -> Option<&SharedTransaction> {
+        self.places.get(id).and_then(|place| self.entries.get(place))
     }
 
-    /// The waiting transaction with this id, and its canonical size in bytes.
-    pub fn entry(&self, id: &TransactionId) -> Option<(Arc<Transaction>, usize)> {
-        let entry = self.entries.get(self.places.get(id)?)?;
-        Some((entry.transaction.clone(), entry.size))
-    }
-
-    /// The waiting transactions in the order of arrival: transaction, id, canonical size in bytes.
-    pub fn iter(&self) -> impl Iterator<Item = (&Arc<Transaction>, TransactionId, usize)> {
-        self.entries.values().map(|entry| (&entry.transaction, entry.id, entry.size))
+    /// The waiting transactions in the order of arrival.
+    pub fn iter(&self) -> impl Iterator<Item = &SharedTransaction> {
+        self.entries.values()
     }
 
     /// Checks a transaction against every rule and the bounds, and lets it wait. `now_ms` is milliseconds since
@@ -141,7 +129,7 @@ impl Pool {
     /// The rule or the bound.
     pub fn admit(
         &mut self,
-        transaction: Arc<Transaction>,
+        transaction: SharedTransaction,
         chain: &Chain,
         now_ms: u64,
     ) -> Result<TransactionId, PoolError> {
@@ -152,20 +140,21 @@ impl Pool {
     /// [`Pool::admit`] for each in turn, with one verdict for each; their signatures are verified in one batch.
     pub fn admit_all(
         &mut self,
-        transactions: Vec<Arc<Transaction>>,
+        transactions: Vec<SharedTransaction>,
         chain: &Chain,
         now_ms: u64,
     ) -> Vec<Result<TransactionId, PoolError>> {
-        let at = chain.next_context(now_ms.max(chain.tip().timestamp + 1));
+        let at = chain.next_context(chain.tip().next_timestamp(now_ms));
         let view = chain.view();
+        let limits = governance::limits(&view);
         let mut signatures = Batch::default();
         let mut verdicts = Vec::with_capacity(transactions.len());
         for transaction in transactions {
             let id = transaction.id();
-            let checked = self.check_unsigned(&transaction, &id, chain.network(), &at, &view);
-            verdicts.push(checked.map(|size| {
+            let checked = self.check_unsigned(&transaction, &limits, chain.network(), &at, &view);
+            verdicts.push(checked.map(|()| {
                 signatures.add(transaction.request.sender, signed_bytes(&id), transaction.signature);
-                self.insert(id, transaction, size);
+                self.insert(transaction);
                 id
             }));
         }
@@ -175,20 +164,21 @@ impl Pool {
         verdicts
     }
 
-    /// Every rule and bound but the signature; gives the canonical size in bytes.
+    /// Every rule and bound but the signature.
     fn check_unsigned(
         &self,
-        transaction: &Transaction,
-        id: &TransactionId,
+        transaction: &SharedTransaction,
+        limits: &Limits,
         network: NetworkId,
         at: &HeightContext<'_>,
         view: &View<'_>,
-    ) -> Result<usize, PoolError> {
-        if self.places.contains_key(id) {
+    ) -> Result<(), PoolError> {
+        if self.places.contains_key(&transaction.id()) {
             return Err(PoolError::AlreadyWaiting);
         }
-        let size = codec::encode(transaction).len();
-        if self.entries.len() >= self.limits.transactions || self.bytes + size > self.limits.bytes {
+        if self.entries.len() >= self.limits.transactions
+            || self.bytes + transaction.size() > self.limits.bytes
+        {
             return Err(PoolError::Full { transactions: self.entries.len(), bytes: self.bytes });
         }
         let of_sender = self.senders.get(&transaction.request.sender).copied().unwrap_or(0);
@@ -198,22 +188,21 @@ impl Pool {
         if transaction.request.network != network {
             return Err(TransactionError::WrongNetwork(transaction.request.network).into());
         }
-        check_transaction(transaction, id, size, at, view)?;
-        Ok(size)
+        Ok(check_transaction(transaction, limits, at, view)?)
     }
 
-    fn insert(&mut self, id: TransactionId, transaction: Arc<Transaction>, size: usize) {
+    fn insert(&mut self, transaction: SharedTransaction) {
         self.arrivals += 1;
-        self.places.insert(id, self.arrivals);
+        self.places.insert(transaction.id(), self.arrivals);
         *self.senders.entry(transaction.request.sender).or_default() += 1;
-        self.bytes += size;
-        self.entries.insert(self.arrivals, Entry { id, transaction, size });
+        self.bytes += transaction.size();
+        self.entries.insert(self.arrivals, transaction);
     }
 
     /// Takes back an admission whose signature is not good.
     fn take_back_unsigned(&mut self, verdict: &mut Result<TransactionId, PoolError>) {
         if let Ok(id) = verdict
-            && !self.get(id).is_some_and(|transaction| transaction.verify_signature(id))
+            && !self.get(id).is_some_and(SharedTransaction::verify_signature)
         {
             self.remove(id);
             *verdict = Err(TransactionError::Signature.into());
@@ -221,17 +210,17 @@ impl Pool {
     }
 
     /// Frees the place of a transaction.
-    pub fn remove(&mut self, id: &TransactionId) -> Option<Arc<Transaction>> {
-        let entry = self.entries.remove(&self.places.remove(id)?)?;
-        self.bytes -= entry.size;
-        let sender = entry.transaction.request.sender;
+    pub fn remove(&mut self, id: &TransactionId) -> Option<SharedTransaction> {
+        let transaction = self.entries.remove(&self.places.remove(id)?)?;
+        self.bytes -= transaction.size();
+        let sender = transaction.request.sender;
         if let Some(count) = self.senders.get_mut(&sender) {
             *count -= 1;
             if *count == 0 {
                 self.senders.remove(&sender);
             }
         }
-        Some(entry.transaction)
+        Some(transaction)
     }
 
     /// Frees the places of transactions that break a rule at the chain's tip, from the oldest to the first that
@@ -241,11 +230,12 @@ impl Pool {
         chain: &Chain,
         now_ms: u64,
     ) -> Vec<(TransactionId, TransactionError)> {
-        let at = chain.next_context(now_ms.max(chain.tip().timestamp + 1));
+        let at = chain.next_context(chain.tip().next_timestamp(now_ms));
         let view = chain.view();
-        let check = |(transaction, id, size): (&Arc<Transaction>, TransactionId, usize)| {
-            let verdict = check_transaction(transaction, &id, size, &at, &view);
-            verdict.err().map(|error| (id, error))
+        let limits = governance::limits(&view);
+        let check = |transaction: &SharedTransaction| {
+            let verdict = check_transaction(transaction, &limits, &at, &view);
+            verdict.err().map(|error| (transaction.id(), error))
         };
         let broken: Vec<(TransactionId, TransactionError)> = self.iter().map_while(check).collect();
         broken.iter().for_each(|(id, _)| {
@@ -256,8 +246,8 @@ impl Pool {
 }
 
 impl Knowledge for Pool {
-    fn transaction(&self, id: &TransactionId, transaction: &Transaction) -> bool {
-        self.get(id).is_some_and(|waiting| waiting.as_ref() == transaction)
+    fn transaction(&self, transaction: &SharedTransaction) -> bool {
+        self.get(&transaction.id()) == Some(transaction)
     }
 
     fn proof(&self, _: Height, _: &Value, _: &Proof) -> bool {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub enum Proof {
     /// `q` or more `Vote(x)`: the certificate.
     Certificate(SignatureSet),
-    /// `f+1` or more `Commit(x)`, of a height decided at the end of its last window.
+    /// [`ValidatorSet::commits`] or more `Commit(x)`, of a height decided at the end of its last window.
     Commits(SignatureSet),
 }
 
@@ -61,7 +61,7 @@ impl Proof {
     /// # Errors
     /// [`ProofError::TooFew`].
     pub fn check_count(&self, set: &ValidatorSet) -> Result<(), ProofError> {
-        let needed = if self.is_certificate() { set.quorum() } else { set.faulty() + 1 };
+        let needed = if self.is_certificate() { set.quorum() } else { set.commits() };
         let found = self.signatures().len();
         if found < needed { Err(ProofError::TooFew { found, needed }) } else { Ok(()) }
     }

@@ -4,6 +4,10 @@
 //! proof of work that senders unknown to the ledger add, is bound to the id too. Ids are remembered until the
 //! transaction expires, so senders need no sequence numbers and do not wait for one another.
 
+mod shared;
+
+pub use shared::SharedTransaction;
+
 use crate::{
     applications::Payload,
     codec,

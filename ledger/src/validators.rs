@@ -114,6 +114,19 @@ impl ValidatorSet {
         (self.len() + 1).saturating_sub(self.quorum())
     }
 
+    /// How many validators have to close and to settle for a height to be decided late: a quorum where one is always
+    /// there, and all honest ones where no more can be hoped for.
+    pub fn settling(&self) -> usize {
+        if self.closes_by_quorum() { self.quorum() } else { self.len().saturating_sub(self.faulty()).max(1) }
+    }
+
+    /// Commits that prove a decision which was made without a certificate: `f+1`, of which an honest validator gave one.
+    /// With `f ≥ n/2` so many may never come, and the `n−f` of all honest validators have to do. Those who decided
+    /// themselves do not rest on them; whoever was away, or only follows, then trusts that not all of them lie.
+    pub fn commits(&self) -> usize {
+        (self.faulty() + 1).min(self.len().saturating_sub(self.faulty())).max(1)
+    }
+
     /// The position of the validator with this key.
     pub fn index_of(&self, key: &PublicKey) -> Option<ValidatorIndex> {
         self.members

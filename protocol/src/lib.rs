@@ -8,6 +8,7 @@
 //!   network, [`gather`].
 //! - How strangers meet: [`admission`], [`known_peers`] by [`network_group`], [`peer_exchange`] of [`peer_record`]s.
 //! - Their wiring to each other, the chain and the pool: [`node`].
+//! - The rules by name, and how a test takes one out: [`rules`].
 
 pub mod admission;
 pub mod announcements;
@@ -24,6 +25,7 @@ pub mod peer;
 pub mod peer_exchange;
 pub mod peer_record;
 pub mod penalty;
+pub mod rules;
 pub mod sync;
 pub mod time;
 pub mod token_bucket;

@@ -42,7 +42,7 @@ pub enum Input<M: Machine + ?Sized> {
 }
 
 /// What a machine wants.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output<M: Machine + ?Sized> {
     /// Send this to a peer, after everything sent to it before.
     Send(Peer, M::Message),

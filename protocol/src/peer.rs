@@ -18,6 +18,9 @@ impl Peer {
     /// Longest peer id: an Ed25519 key as an identity multihash has 38 bytes, a SHA-256 multihash 34.
     pub const MAX_BYTES: usize = 42;
 
+    /// No peer: its id has no bytes.
+    pub(crate) const NOBODY: Self = Self { bytes: [0; Self::MAX_BYTES], length: 0 };
+
     /// The peer with these bytes.
     ///
     /// # Errors

@@ -1,11 +1,15 @@
 # shellcheck shell=bash disable=SC2154
-# For scripts/docker-demo: a network of containers under a name of its own, and how to ask and to cut it.
+# For scripts/docker-demo and scripts/chaos: a network of containers under a name of its own, and how to ask and to cut
+# it. They set before: root (the project), work (a folder for files), purpose (a word), VALIDATORS (the names), keep
+# (yes or no), and the functions fail, scene and say.
 
-readonly VALIDATORS=(validator-1 validator-2 validator-3 validator-4)
+readonly PATIENCE=180 # seconds that anything may take; nothing takes that long when all is well
 readonly HOME_INSIDE=/var/lib/conclave
-project=conclave-demo-$$
+project=conclave-$purpose-$$
 network=${project}_conclave
 far_side=${project}_far-side
+elsewhere=${project}_elsewhere
+compose_files=(--file "$root/compose.yaml")
 
 command -v docker >/dev/null || fail "there is no docker" "Install Docker Engine with compose, then try again."
 docker info >/dev/null 2>&1 || fail "docker does not answer" "Is its daemon running, and may you use it? Try: docker info"
@@ -18,13 +22,15 @@ elif command -v docker-compose >/dev/null; then
 else
     fail "there is no docker compose" "Install its plugin, or docker-compose 1.29 or newer."
 fi
-compose() { "${compose_program[@]}" --project-name "$project" --file "$root/compose.yaml" "$@"; }
+compose() { "${compose_program[@]}" --project-name "$project" "${compose_files[@]}" "$@"; }
 
-# The containers, by the names of their nodes, and the names of those that are not in compose.yaml.
+# The containers, by the names of their nodes, and the names of those that compose does not know.
 declare -A container
 newcomers=()
 
 bring_up() {
+    # Containers read what is for them as another user.
+    chmod 755 "$work"
     scene "a network of containers, $project, from $CONCLAVE_IMAGE"
     trap remove EXIT
     trap 'exit 130' INT
@@ -44,7 +50,6 @@ bring_up() {
 remove() {
     status=$?
     trap - EXIT INT TERM HUP
-    rm -rf "$work"
     if [ "$status" -ne 0 ]; then
         compose logs --no-color homes >&2 || :
         for node in "${!container[@]}"; do
@@ -60,14 +65,16 @@ remove() {
     printf '\n== removing everything\n'
     {
         for newcomer in "${newcomers[@]}"; do docker rm --force --volumes "${project}_$newcomer" || :; done
+        for node in "${!container[@]}"; do docker unpause "${container[$node]}" || :; done
         compose down --volumes --remove-orphans --timeout 5 || :
         for newcomer in "${newcomers[@]}"; do docker volume rm "${project}_$newcomer" || :; done
-        docker network rm "$far_side" || :
+        docker network rm "$far_side" "$elsewhere" || :
     } >/dev/null 2>&1
+    rm -rf "$work"
     left=$(docker ps --all --quiet --filter "name=$project" && docker volume ls --quiet --filter "name=$project" &&
         docker network ls --quiet --filter "name=$project")
     if [ -n "$left" ]; then
-        printf 'docker-demo: this is left of it: %s\n' "$left" >&2
+        printf '%s: this is left of it: %s\n' "$purpose" "$left" >&2
         status=1
     fi
     exit "$status"
@@ -122,10 +129,32 @@ newcomer() {
     docker start "${container[$name]}" >/dev/null
 }
 
+# beside NAME NETWORK HOME OPTION… IMAGE ARGUMENT…: runs a container beside the nodes, with the home of HOME to read.
+beside() {
+    local name=$1 on=$2 home=$3
+    shift 3
+    newcomers+=("$name")
+    docker run --name "${project}_$name" --network "$on" --volume "${project}_$home:$HOME_INSIDE:ro" --cap-drop ALL \
+        --security-opt no-new-privileges:true --read-only "$@"
+}
+
+# number NAME <JSON: the number, or true or false, that a field of this name has first.
+number() { sed -n "s/^ *\"$1\": \([0-9.a-z]*\),*$/\1/p" | head -n 1; }
+
+# measured NODE NAME: what a node measures, the sum over all labels.
+measured() {
+    at "$1" status --metrics | awk -v name="$2" '{ split($1, part, "{") } part[1] == name { sum += $2 } END { print sum + 0 }'
+}
+
 # Exactly the conditions that scenes wait for.
 is_healthy() { [ "$(docker inspect --format '{{.State.Health.Status}}' "${container[$1]}")" = healthy ]; }
 is_unhealthy() { [ "$(docker inspect --format '{{.State.Health.Status}}' "${container[$1]}")" = unhealthy ]; }
 is_ready() { at "$1" status --ready >/dev/null 2>&1; }
+# That it is halted, to everybody who may ask: in its status, in its metrics, and in its log since that second.
+says_it_is_halted() {
+    is_halted "$1" && [ "$(measured "$1" conclave_halted)" = 1 ] &&
+        docker logs --since "$2" "${container[$1]}" 2>&1 | grep -q 'the height cannot close'
+}
 is_halted() { [ -n "$(field "$1" halted)" ] && [ "$(field "$1" halted)" != null ]; }
 is_at_least() { [ "$(field "$1" height || echo 0)" -ge "$2" ] 2>/dev/null; }
 has_pending() { [ "$(at "$1" --output json status 2>/dev/null | sed -n 's/^ *"transactions": \([0-9]*\),*$/\1/p')" -gt 0 ] 2>/dev/null; }
@@ -139,10 +168,41 @@ are_one() {
     done
 }
 
-# What a record says, decided through a node: prints where.
-record() { at "$1" tx record "$2" | head -n 3 | sed "s/^/   $1: /"; }
-# The same, left waiting for its decision inside the container.
-record_later() { docker exec --detach "${container[$1]}" conclave tx record "$2"; }
+# What a record says, decided through a node: keeps the receipt, and prints where it is.
+record() {
+    at "$1" --output json tx record "$2" >"$work/receipt" || fail "$1 does not have a record decided: $2"
+    cat "$work/receipt" >>"$work/receipts"
+    printf '   %s: "%s" is decided at height %s\n' "$1" "$2" "$(number height <"$work/receipt")"
+}
+# The same, which goes on waiting for its decision; all of them are waited for by records_are_decided.
+record_later() {
+    later+=("$1")
+    at "$1" --output json tx record "$2" >"$work/later-${#later[@]}" &
+    waiting+=($!)
+}
+later=()
+waiting=()
+records_are_decided() {
+    for job in "${waiting[@]}"; do wait "$job" || fail "a record that waited is not decided: ${later[*]}"; done
+    cat "$work"/later-* >>"$work/receipts"
+    rm "$work"/later-*
+    later=()
+    waiting=()
+}
+# Everything that was acknowledged so far is in the export of each of these nodes, once, where it was said to be.
+nothing_is_lost() {
+    local export
+    exports=$((${exports:-0} + 1))
+    for node in "$@"; do
+        export=$HOME_INSIDE/$exports-$node.chain
+        client --api "http://$node:7780" export --out "$export" >/dev/null || fail "$node exports nothing"
+        docker run --rm --network none --volume "${project}_client:$HOME_INSIDE" --volume "$work/receipts:/receipts:ro" \
+            "$CONCLAVE_IMAGE" verify "$export" --receipts /receipts >"$work/$node.verified" ||
+            fail "what $node exports does not hold what was acknowledged"
+        cmp -s "$work/$1.verified" "$work/$node.verified" || fail "$1 and $node tell different chains"
+    done
+    grep -E '^(heights|transactions|receipts|tip)' "$work/$1.verified" | sed 's/^/   /'
+}
 
 # Moves nodes to the far side, which nobody of the near side reaches, or back. Names go with them.
 cut_off() {

@@ -34,36 +34,88 @@ scene_kill() {
 
 scene_partition() {
     scene "partition, 2+2: no side has a quorum"
-    local before
+    local before since
+    since=$(date +%s)
     before=$(field validator-1 height)
     cut_off validator-3 validator-4
     record_later validator-1 "from the near side"
     record_later validator-4 "from the far side"
-    for node in "${VALIDATORS[@]}"; do await "$node halts" is_halted "$node"; done
+    all_are_halted "$before" "$since" "${VALIDATORS[@]}"
     for node in "${VALIDATORS[@]}"; do
         at "$node" status --ready 2>&1 | sed "s/^/   $node: /" || :
-        [ "$(field "$node" height)" = "$before" ] || fail "$node has decided something without a quorum"
         await "Docker sees it" is_unhealthy "$node"
     done
-    say "both sides halt, say so, and are unhealthy to Docker"
+    say "both sides halt, say so in status, metric and log, and are unhealthy to Docker"
     join_again validator-3 validator-4
-    await "both records are decided" is_at_least validator-1 "$((before + 1))"
-    for node in "${VALIDATORS[@]}"; do await "$node is ready" is_ready "$node"; done
-    await "all nodes are one" decided_all
+    all_go_on
     say "joined again, they decide what waited on both sides, and all have it"
 
+    scene "partition, 2+2 with a crash on top: one, two, and a dead one"
+    since=$(date +%s)
+    before=$(field validator-1 height)
+    cut_off validator-3 validator-4
+    docker kill "${container[validator-2]}" >/dev/null
+    record_later validator-1 "alone on the near side"
+    record_later validator-3 "two on the far side"
+    all_are_halted "$before" "$since" validator-1 validator-3 validator-4
+    docker start "${container[validator-2]}" >/dev/null
+    # Who has just started has no clock of its own for the open height, and so does not call it halted.
+    await "validator-2 says that it sees no quorum" says_it_is_alone validator-2
+    for node in "${VALIDATORS[@]}"; do
+        [ "$(field "$node" height)" = "$before" ] || fail "$node has decided something without a quorum"
+    done
+    say "three halt, and the one that crashed says that it sees no quorum when it is back on its side"
+    join_again validator-3 validator-4
+    all_go_on
+    say "joined again, they go on"
+
     scene "partition, 3+1: three are a quorum"
+    since=$(date +%s)
     cut_off validator-4
     record_later validator-4 "alone on the far side"
     for text in one two three; do record validator-1 "without validator-4: $text"; done
-    await "validator-4 halts" is_halted validator-4
+    await "validator-4 halts" says_it_is_halted validator-4 "$since"
     at validator-4 status --ready 2>&1 | sed 's/^/   validator-4: /' || :
     say "the three go on, and the one halts"
+
+    scene "partition, 3+1 with a crash on top: two are no quorum"
+    since=$(date +%s)
+    docker kill "${container[validator-2]}" >/dev/null
+    before=$(field validator-1 height)
+    record_later validator-1 "two are left"
+    all_are_halted "$before" "$since" validator-1 validator-3
+    docker start "${container[validator-2]}" >/dev/null
+    await "three decide again" is_at_least validator-1 "$((before + 1))"
+    is_halted validator-4 || fail "validator-4, which is cut off, is not halted"
+    say "two halt, and go on when the third is back, while the one that is cut off still waits"
     join_again validator-4
-    await "validator-4 is back" is_ready validator-4
-    await "validator-4 has everything, and all have its record" decided_all
-    for node in "${VALIDATORS[@]}" observer-1; do await "$node is healthy" is_healthy "$node"; done
+    all_go_on
     say "validator-4 is back, and has everything"
+    nothing_is_lost "${VALIDATORS[@]}" observer-1
+    for node in "${VALIDATORS[@]}" observer-1; do await "$node is healthy" is_healthy "$node"; done
+    say "what was acknowledged before, during and after each cut is in the exports of all, once and in one order"
+}
+
+says_it_is_alone() {
+    # The command fails, which is what is asked for; what counts is why.
+    { at "$1" status --ready 2>&1 || :; } | grep -q 'connected to 1 other validators, 2 are needed for a quorum'
+}
+
+# all_are_halted HEIGHT SINCE NODE…: they say so, and have decided nothing since that height.
+all_are_halted() {
+    local height=$1 since=$2
+    shift 2
+    for node in "$@"; do await "$node halts" says_it_is_halted "$node" "$since"; done
+    for node in "$@"; do
+        [ "$(field "$node" height)" = "$height" ] || fail "$node has decided something without a quorum"
+    done
+}
+
+# What waited is decided, and everybody is ready and has it.
+all_go_on() {
+    records_are_decided
+    for node in "${VALIDATORS[@]}"; do await "$node is ready" is_ready "$node"; done
+    await "all nodes are one" decided_all
 }
 
 # Nothing waits anywhere, and all nodes are one.
@@ -124,4 +176,48 @@ is_peer_of_one() {
     peer=$(field "$1" peer_id)
     for node in "${VALIDATORS[@]}"; do ! at "$node" peers | grep -q "$peer" || return 0; done
     return 1
+}
+
+scene_flood() {
+    scene "flood: connections, transactions and announcements without end"
+    local targets=("${VALIDATORS[@]/%/:7700}") flooder ids id what
+    submit before 15
+    # From a network of its own: whoever shares a block of addresses with a flooder shares its bounds.
+    docker network create --internal "$elsewhere" >/dev/null
+    for node in "${VALIDATORS[@]}"; do docker network connect --alias "$node" "$elsewhere" "${container[$node]}"; done
+    beside flooder "$elsewhere" client --detach "$flood_image" --genesis "$HOME_INSIDE/genesis.toml" --seconds 40 "${targets[@]}" \
+        >"$work/flooder"
+    flooder=$(cat "$work/flooder")
+    container[flooder]=$flooder
+    submit meanwhile 30
+    [ "$(docker wait "$flooder")" = 0 ] || fail "the flood broke off" "$(docker logs "$flooder" 2>&1 | tail -n 20)"
+    docker logs "$flooder" >"$work/flood" 2>/dev/null
+    submit after 10
+    sed 's/^/   flooder: /' "$work/flood" | grep -E '"(node|made|ended|sent|entered|thrown_out|kept_out)"|it ' | sed 's/,$//'
+    ! grep -q '"kept_out": false' "$work/flood" || fail "the flooder was not kept out in the end" "$(cat "$work/flood")"
+    for what in transactions announcements; do
+        sed -n "/\"$what\"/,/}/p" "$work/flood" | grep -q '"thrown_out": [1-9]' || fail "nobody was thrown out for $what" "$(cat "$work/flood")"
+    done
+    ids=$(sed -n 's/^ *"peer_id": "\(.*\)",$/\1/p' "$work/flood")
+    for node in "${VALIDATORS[@]}"; do
+        for id in $ids; do await "$node has no place for $id" is_no_peer "$node" "$id"; done
+        printf '   %s denied %s connections and gave out %s penalties\n' "$node" \
+            "$(measured "$node" conclave_connections_denied_total)" "$(measured "$node" conclave_penalties_total)"
+    done
+    docker logs "${container[validator-1]}" 2>&1 | grep -F "$(head -n 1 <<<"$ids")" | tail -n 2 | sed 's/^/   validator-1: /'
+    is_peer_of_one observer-1 || fail "the observer that did its work has lost its place"
+    for moment in before meanwhile after; do
+        printf '   records %-9s: %s\n' "$moment" "$(tr -d '\n {}"' <"$work/load-$moment")"
+    done
+    awk -v before="$(number median_ms <"$work/load-before")" -v meanwhile="$(number median_ms <"$work/load-meanwhile")" \
+        'BEGIN { printf "   honest records were %.1f times slower (median %.1f ms, before %.1f ms)\n", meanwhile / before, meanwhile, before }'
+    await "all nodes are one" are_one "${VALIDATORS[@]}" observer-1
+    say "the flooder is kept out, the observer is not, and every honest record was decided"
+}
+
+# submit MOMENT SECONDS: honest records through a validator that is flooded; what they took is in $work/load-MOMENT.
+submit() {
+    beside "submitter-$1" "$network" validator-1 --rm "$CONCLAVE_IMAGE" --output json --api http://validator-1:7780 \
+        load --rate 20 --seconds "$2" >"$work/load-$1" || fail "honest records are not decided"
+    say "records for $2 seconds: $1"
 }

@@ -21,7 +21,7 @@ use conclave_ledger::{
     keys::PublicKey,
     proof::Proof,
     signed::Height,
-    transaction::Transaction,
+    transaction::SharedTransaction,
     validators::ValidatorSet,
 };
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub(super) struct Record {
 /// Where a transaction was found.
 pub(super) enum Found {
     /// In the pool.
-    Pending(Arc<Transaction>),
+    Pending(SharedTransaction),
     /// In a block, at this position.
     Decided(Box<Record>, u32),
 }

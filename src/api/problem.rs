@@ -14,6 +14,9 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Seconds after which a client may try again what was refused for want of room.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
+/// The rule that bounds the dials that callers wait for.
+pub(super) const TOO_MANY_DIALS: &str = "node/too-many-dials";
+
 /// An error as RFC 9457 describes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, thiserror::Error)]
 #[error("{title}: {detail}")]
@@ -108,7 +111,7 @@ impl IntoResponse for Problem {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self).expect("a problem has only texts and numbers");
         let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
-        if matches!(self.rule.as_deref(), Some("pool/full" | "pool/too-many-of-sender")) {
+        if matches!(self.rule.as_deref(), Some("pool/full" | "pool/too-many-of-sender" | TOO_MANY_DIALS)) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }
         response

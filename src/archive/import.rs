@@ -110,7 +110,7 @@ fn fill(
 fn add(batch: &mut Batch, decided: &Decided, proof: &Proof, applied: &Applied) -> usize {
     let (height, record, proof) = (applied.height, codec::encode(decided), codec::encode(proof));
     let bytes = record.len() + proof.len();
-    batch.blocks.push((height, record));
+    batch.blocks.push((height, record.into()));
     batch.proofs.push((height, proof));
     for (position, id) in (0..).zip(&applied.transactions) {
         batch.transactions.push((id.0, TransactionLocation { height, position }));

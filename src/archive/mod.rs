@@ -17,12 +17,14 @@
 //! - [`mod@export`]: from a database or a running node's heights to a stream.
 //! - [`mod@verify`]: from a stream and the genesis file to a [`Report`], or the height and the rule that is broken.
 //! - [`recount`]: the tallies once more, from the ballots in the blocks alone.
+//! - [`receipts`]: what submitters were told, against what the stream holds.
 //! - [`mod@import`]: a verified stream into a fresh home.
 
 pub mod export;
 pub mod format;
 pub mod import;
 
+pub mod receipts;
 pub mod recount;
 pub mod verify;
 
@@ -30,5 +32,6 @@ pub use export::{ExportError, Snapshot, export};
 pub use format::{FormatError, Reader, Writer};
 
 pub use import::{ImportError, import};
+pub use receipts::{Receipt, ReceiptError, Receipts};
 pub use recount::CountedPoll;
 pub use verify::{Report, VerifyError, replay, verify};

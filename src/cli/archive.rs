@@ -6,14 +6,16 @@ use super::{
     session::Session,
 };
 use crate::{
-    archive::{self, ExportError, Report, Snapshot},
+    archive::{self, ExportError, Receipts, Report, Snapshot},
     client::{Client, ClientError},
     genesis_file,
 };
 use clap::Parser;
 use conclave_ledger::{block::Decided, proof::Proof, signed::Height};
 use futures::StreamExt;
+use serde::Serialize;
 use std::{
+    convert::Infallible,
     fs::File,
     io::{BufReader, BufWriter},
     path::PathBuf,
@@ -39,7 +41,9 @@ pub(crate) struct Export {
 
 /// Checks an exported chain from the genesis file alone: every hash, proof, signature, rule, state and tally
 #[derive(Parser)]
-#[command(after_help = "Example:\n  conclave verify chain.conclave --genesis genesis.toml")]
+#[command(
+    after_help = "Example:\n  conclave verify chain.conclave --genesis genesis.toml\n  conclave verify chain.conclave --receipts mine.json others.json"
+)]
 pub(crate) struct Verify {
     /// The exported chain
     file: PathBuf,
@@ -49,6 +53,20 @@ pub(crate) struct Verify {
     /// Also show how many voters prefer which option to which
     #[arg(long)]
     pairwise: bool,
+    /// Receipts, as `--output json` of `tx record` or `load` gives them: whatever they acknowledge has to be there, once,
+    /// where they say
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    receipts: Vec<PathBuf>,
+}
+
+/// What is printed of an archive that was found good.
+#[derive(Serialize)]
+struct Verified {
+    #[serde(flatten)]
+    report: Report,
+    /// Transactions that were acknowledged, if receipts were given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipts: Option<usize>,
 }
 
 /// Fills the home of a new node with an exported chain, checking all of it
@@ -143,11 +161,30 @@ impl Verify {
     /// Runs the command.
     pub(crate) fn run(self, session: &Session) -> Outcome {
         let genesis = Arc::new(genesis_file::read(&session.genesis_path(self.genesis))?);
+        let mut receipts = read_receipts(&self.receipts)?;
         let (file, bar) = open(&self.file)?;
-        let report = archive::verify(genesis, BufReader::new(file), |_, bytes| bar.set_position(bytes));
+        let progress = |_, bytes| bar.set_position(bytes);
+        let replayed = archive::replay(genesis, BufReader::new(file), progress, |decided, _, _| {
+            receipts.look(decided);
+            Ok::<_, Infallible>(())
+        });
         bar.finish_and_clear();
-        let report = report.map_err(|error| refuse(&self.file, &error))?;
-        session.output.show(&report, |report| describe(report, self.pairwise))
+        let (report, _) = replayed.map_err(|error| refuse(&self.file, &error))?;
+        receipts.compare().map_err(|error| {
+            let failure =
+                Failure::new(format!("{} does not hold what was acknowledged: {error}", self.file.display()));
+            failure.advise("If the export is older than the receipt, export again.")
+        })?;
+        let receipts = (!self.receipts.is_empty()).then_some(receipts.len());
+        session.output.show(&Verified { report, receipts }, |verified| {
+            let mut text = describe(&verified.report, self.pairwise);
+            if let Some(number) = verified.receipts {
+                text.push_str(&format!(
+                    "receipts      {number} transactions, each there once, where it was acknowledged\n"
+                ));
+            }
+            text
+        })
     }
 }
 
@@ -163,6 +200,19 @@ impl Import {
         let home = session.home.display();
         session.output.show(&report, |report| format!("{}\nstored in {home}", describe(report, false)))
     }
+}
+
+/// All receipts of these files together.
+fn read_receipts(paths: &[PathBuf]) -> Outcome<Receipts> {
+    let mut receipts = Receipts::default();
+    for path in paths {
+        let file = File::open(path).context(|| format!("cannot read {}", path.display()))?;
+        receipts.read(BufReader::new(file)).map_err(|error| {
+            Failure::new(format!("{}: {error}", path.display()))
+                .advise("A receipt is what `conclave --output json tx record` or `conclave load` gives.")
+        })?;
+    }
+    Ok(receipts)
 }
 
 fn open(path: &std::path::Path) -> Outcome<(File, indicatif::ProgressBar)> {

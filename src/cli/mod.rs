@@ -17,8 +17,10 @@ mod gossip;
 mod governance;
 mod init;
 mod key;
+mod load;
 mod log_limit;
 mod logging;
+mod misbehaviour_flags;
 mod output;
 mod poll;
 mod probe;
@@ -27,6 +29,7 @@ mod run;
 mod say;
 mod sending;
 mod session;
+mod sim;
 mod status;
 mod swarm;
 mod testnet;
@@ -84,6 +87,8 @@ enum Command {
     Probe(probe::Probe),
     Swarm(Box<swarm::JoinSwarm>),
     Bench(bench::Bench),
+    Sim(sim::Sim),
+    Load(load::Load),
     Completions(completions::Completions),
 }
 
@@ -143,6 +148,8 @@ async fn dispatch(command: Command, session: &Session) -> Outcome {
         Command::Probe(command) => command.run(session).await,
         Command::Swarm(command) => command.run(session).await,
         Command::Bench(command) => command.run(session).await,
+        Command::Sim(command) => command.run(session),
+        Command::Load(command) => command.run(session).await,
         Command::Completions(command) => command.run(),
     }
 }

@@ -8,6 +8,7 @@ use super::{
     genesis,
     key::PassphraseFlag,
     logging,
+    misbehaviour_flags::MisbehaviourFlags,
     session::Session,
 };
 use crate::{
@@ -46,6 +47,9 @@ pub(crate) struct Run {
     /// Observers that may stay because they dialled this node [default: 64]
     #[arg(long, value_name = "NUMBER")]
     max_observers: Option<usize>,
+    /// Most connections at a time, whoever dialled [default: 512]
+    #[arg(long, value_name = "NUMBER")]
+    max_connections: Option<usize>,
     /// Seconds between two refreshments of the connections [default: 600]
     #[arg(long, value_name = "SECONDS")]
     refresh_interval_s: Option<u64>,
@@ -90,6 +94,8 @@ pub(crate) struct Run {
     /// What to log, as in RUST_LOG
     #[arg(long, value_name = "LEVELS")]
     log: Option<String>,
+    #[command(flatten)]
+    misbehaviour: MisbehaviourFlags,
     #[command(flatten)]
     gather: GatherFlags,
     #[command(flatten)]
@@ -148,6 +154,7 @@ impl Run {
                     admission_bits: self.admission_bits,
                     target_connections: self.target_connections,
                     max_observers: self.max_observers,
+                    max_connections: self.max_connections,
                     refresh_interval_s: self.refresh_interval_s,
                     max_attempts: self.max_attempts,
                     max_known_peers: self.max_known_peers,
@@ -176,6 +183,7 @@ impl Run {
     fn config(&self, session: &Session, flags: Layer) -> Outcome<NodeConfig> {
         let mut config = NodeConfig::load(&session.home, flags)?;
         config.passphrases = self.passphrase.source();
+        config.misbehaviour = self.misbehaviour.kind();
         Ok(config)
     }
 }

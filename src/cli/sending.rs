@@ -6,16 +6,16 @@ use super::{
 };
 use crate::{
     api::types::{Sender, TransactionStatus},
+    archive::Receipt,
     client::Client,
 };
 use conclave_ledger::{
     applications::Payload,
-    hash::{Hash, NetworkId},
+    hash::NetworkId,
     keys::SecretKey,
     signed::Height,
     transaction::{Request, Transaction, find_stamp},
 };
-use serde::Serialize;
 use std::time::Duration;
 
 /// How long one request waits for a decision before it is asked again.
@@ -23,19 +23,6 @@ const WAIT: Duration = Duration::from_secs(30);
 
 /// Nonces that are tried between two looks at the progress bar.
 const STAMP_ATTEMPTS: u64 = 1 << 14;
-
-/// Where a transaction is.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Included {
-    /// Its id.
-    pub(crate) id: Hash,
-    /// The block's height.
-    pub(crate) height: Height,
-    /// The block's hash.
-    pub(crate) block: Hash,
-    /// Position in the block, from 0.
-    pub(crate) index: u32,
-}
 
 /// The last height at which a transaction signed now may be included: half as far ahead as is allowed, so that nodes
 /// that are behind take it too.
@@ -83,14 +70,14 @@ pub(crate) async fn stamp(mut transaction: Transaction, bits: u8) -> Outcome<Tra
 ///
 /// # Errors
 /// With the rule by which it was refused, or when the node cannot be asked.
-pub(crate) async fn submit(client: &Client, transaction: &Transaction) -> Outcome<Included> {
+pub(crate) async fn submit(client: &Client, transaction: &Transaction) -> Outcome<Receipt> {
     let bar = progress::spinner("waiting for the decision");
     let mut status = client.submit_and_wait(transaction, WAIT).await?;
     loop {
         match status {
             TransactionStatus::Decided { id, height, block, index, .. } => {
                 bar.finish_and_clear();
-                return Ok(Included { id, height, block, index });
+                return Ok(Receipt { id, height, block, index });
             }
             TransactionStatus::Refused { problem, .. } => return Err(refused(&problem.detail)),
             // To submit it again is to go on waiting.
@@ -103,7 +90,7 @@ pub(crate) async fn submit(client: &Client, transaction: &Transaction) -> Outcom
 ///
 /// # Errors
 /// As [`sign`] and [`submit`].
-pub(crate) async fn send(client: &Client, key: &SecretKey, payload: Payload) -> Outcome<Included> {
+pub(crate) async fn send(client: &Client, key: &SecretKey, payload: Payload) -> Outcome<Receipt> {
     submit(client, &sign(client, key, payload).await?).await
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     failure::{Failure, Outcome},
-    output::{date, table},
+    output::{date, line, table},
     session::Session,
 };
 use crate::api::types::{KnownPeer, KnownPeers, NamedKey, Status};
@@ -17,6 +17,9 @@ pub(crate) struct ShowStatus {
     /// Fail, and say why, unless the node takes part, is up to date and sees a quorum
     #[arg(long)]
     ready: bool,
+    /// Show what the node measures instead, as Prometheus reads it
+    #[arg(long, conflicts_with = "ready")]
+    metrics: bool,
 }
 
 /// Shows the node's connected peers, or all that it knows
@@ -38,7 +41,11 @@ pub(crate) struct ShowValidators {}
 impl ShowStatus {
     /// Runs the command.
     pub(crate) async fn run(self, session: &Session) -> Outcome {
-        let status = session.client()?.status().await?;
+        let client = session.client()?;
+        if self.metrics {
+            return line(&client.metrics().await?);
+        }
+        let status = client.status().await?;
         match &status.not_ready {
             Some(reason) if self.ready => Err(Failure::new(format!("the node is not ready: {reason}"))),
             _ => session.output.show(&status, describe),

@@ -3,11 +3,12 @@
 use super::{
     failure::{Context, Failure, Outcome},
     output::date,
-    sending::{self, Included},
+    sending,
     session::{Session, Signer},
 };
 use crate::{
     api::types::{InclusionError, TransactionInfo, TransactionProof, TransactionStatus},
+    archive::Receipt,
     genesis_file,
 };
 use clap::{Parser, Subcommand};
@@ -144,8 +145,8 @@ impl Tx {
 }
 
 /// Where a transaction is, in a line.
-pub(crate) fn describe(included: &Included) -> String {
-    let Included { id, height, block, index } = included;
+pub(crate) fn describe(included: &Receipt) -> String {
+    let Receipt { id, height, block, index } = included;
     format!("decided: transaction {id}\nheight {height}, block {block}, number {index} in it")
 }
 

@@ -10,6 +10,7 @@
 //! | `CONCLAVE_ADMISSION_BITS` | `network.admission_bits` | number |
 //! | `CONCLAVE_TARGET_CONNECTIONS` | `network.target_connections` | number |
 //! | `CONCLAVE_MAX_OBSERVERS` | `network.max_observers` | number |
+//! | `CONCLAVE_MAX_CONNECTIONS` | `network.max_connections` | number |
 //! | `CONCLAVE_REFRESH_INTERVAL_S` | `network.refresh_interval_s` | seconds |
 //! | `CONCLAVE_MAX_ATTEMPTS` | `network.max_attempts` | number |
 //! | `CONCLAVE_MAX_KNOWN_PEERS` | `network.max_known_peers` | number |
@@ -62,6 +63,7 @@ pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Layer, ConfigErro
                 admission_bits: number("CONCLAVE_ADMISSION_BITS", &text)?,
                 target_connections: number("CONCLAVE_TARGET_CONNECTIONS", &text)?,
                 max_observers: number("CONCLAVE_MAX_OBSERVERS", &text)?,
+                max_connections: number("CONCLAVE_MAX_CONNECTIONS", &text)?,
                 refresh_interval_s: number("CONCLAVE_REFRESH_INTERVAL_S", &text)?,
                 max_attempts: number("CONCLAVE_MAX_ATTEMPTS", &text)?,
                 max_known_peers: number("CONCLAVE_MAX_KNOWN_PEERS", &text)?,

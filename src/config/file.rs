@@ -43,6 +43,7 @@ struct NetworkSection {
     admission_bits: Option<u8>,
     target_connections: Option<usize>,
     max_observers: Option<usize>,
+    max_connections: Option<usize>,
     refresh_interval_s: Option<u64>,
     max_attempts: Option<u32>,
     max_known_peers: Option<usize>,
@@ -96,7 +97,11 @@ pub fn read(home: &Path) -> Result<Layer, FileError> {
     parse(home, &path, &located::read_text(&path)?)
 }
 
-fn parse(home: &Path, path: &Path, text: &str) -> Result<Layer, FileError> {
+/// Reads the text of such a file, which errors call `path`.
+///
+/// # Errors
+/// With file, line and field.
+pub fn parse(home: &Path, path: &Path, text: &str) -> Result<Layer, FileError> {
     let file: File = located::parse(path, text)?;
     let in_home = |path: Option<PathBuf>| path.map(|path| home.join(path));
     let plain =
@@ -112,6 +117,7 @@ fn parse(home: &Path, path: &Path, text: &str) -> Result<Layer, FileError> {
                 admission_bits: file.network.admission_bits,
                 target_connections: file.network.target_connections,
                 max_observers: file.network.max_observers,
+                max_connections: file.network.max_connections,
                 refresh_interval_s: file.network.refresh_interval_s,
                 max_attempts: file.network.max_attempts,
                 max_known_peers: file.network.max_known_peers,
@@ -184,6 +190,7 @@ impl Template {
             admission_bits,
             target_connections,
             max_observers,
+            max_connections,
             refresh_interval_s,
             max_attempts,
             max_known_peers,
@@ -225,6 +232,9 @@ impl Template {
 # target_connections = {target_connections}
 # Observers that may stay because they dialled this node. More are told addresses and let go.
 # max_observers = {max_observers}
+# Most connections at a time, whoever dialled, to trackers too. If that is less than the two above ask for together,
+# about half of it is for dialling and the rest for others. A validator needs three more than there are other validators.
+# max_connections = {max_connections}
 # Seconds between two refreshments: the trackers are asked again, and one connection makes room for a fresh one.
 # refresh_interval_s = {refresh_interval_s}
 # Dials in a row without success after which a peer is forgotten. A configured one is then only tried slowly.

@@ -14,6 +14,10 @@ pub struct MeetingConfig {
     pub target_connections: usize,
     /// Observers that may stay because they dialled this node (default 64); more are told addresses and let go.
     pub max_observers: usize,
+    /// Most connections at a time, whoever dialled (default 512), to trackers and strangers too: what is more is refused
+    /// at the door. Less than what the other fields ask for is divided between them. A validator needs one for each
+    /// other validator and three more.
+    pub max_connections: usize,
     /// Time between two refreshments in seconds (default 600): the trackers are asked again, and one connection that
     /// is no validator's makes room for a fresh one.
     pub refresh_interval_s: u64,
@@ -32,6 +36,7 @@ impl Default for MeetingConfig {
             admission_bits: logic.admission_bits,
             target_connections: logic.target_connections,
             max_observers: logic.max_observers,
+            max_connections: logic.max_connections,
             refresh_interval_s: logic.refresh_interval.as_secs(),
             max_attempts: logic.max_attempts,
             max_known_peers: logic.max_known_peers,
@@ -48,6 +53,8 @@ pub struct MeetingLayer {
     pub target_connections: Option<usize>,
     /// See [`MeetingConfig::max_observers`].
     pub max_observers: Option<usize>,
+    /// See [`MeetingConfig::max_connections`].
+    pub max_connections: Option<usize>,
     /// See [`MeetingConfig::refresh_interval_s`].
     pub refresh_interval_s: Option<u64>,
     /// See [`MeetingConfig::max_attempts`].
@@ -63,6 +70,7 @@ impl MeetingLayer {
             admission_bits: self.admission_bits.or(below.admission_bits),
             target_connections: self.target_connections.or(below.target_connections),
             max_observers: self.max_observers.or(below.max_observers),
+            max_connections: self.max_connections.or(below.max_connections),
             refresh_interval_s: self.refresh_interval_s.or(below.refresh_interval_s),
             max_attempts: self.max_attempts.or(below.max_attempts),
             max_known_peers: self.max_known_peers.or(below.max_known_peers),
@@ -79,14 +87,16 @@ impl MeetingLayer {
             admission_bits: self.admission_bits.unwrap_or(default.admission_bits),
             target_connections: self.target_connections.unwrap_or(default.target_connections),
             max_observers: self.max_observers.unwrap_or(default.max_observers),
+            max_connections: self.max_connections.unwrap_or(default.max_connections),
             refresh_interval_s: self.refresh_interval_s.unwrap_or(default.refresh_interval_s),
             max_attempts: self.max_attempts.unwrap_or(default.max_attempts),
             max_known_peers: self.max_known_peers.unwrap_or(default.max_known_peers),
         };
-        let ranges: [(&'static str, u64, u64, u64); 6] = [
+        let ranges: [(&'static str, u64, u64, u64); 7] = [
             ("admission_bits", u64::from(config.admission_bits), 0, u64::from(MAX_BITS)),
             ("target_connections", config.target_connections as u64, 0, 256),
             ("max_observers", config.max_observers as u64, 0, 448),
+            ("max_connections", config.max_connections as u64, 4, 4096),
             ("refresh_interval_s", config.refresh_interval_s, 5, 86_400),
             ("max_attempts", u64::from(config.max_attempts), 1, 1000),
             ("max_known_peers", config.max_known_peers as u64, 16, 16_384),
@@ -107,6 +117,7 @@ impl MeetingConfig {
             admission_bits: self.admission_bits,
             target_connections: self.target_connections,
             max_observers: self.max_observers,
+            max_connections: self.max_connections,
             refresh_interval: Duration::from_secs(self.refresh_interval_s),
             max_attempts: self.max_attempts,
             max_known_peers: self.max_known_peers,
@@ -126,6 +137,7 @@ mod tests {
         for (layer, field) in [
             (MeetingLayer { admission_bits: Some(49), ..Default::default() }, "admission_bits"),
             (MeetingLayer { max_observers: Some(1000), ..Default::default() }, "max_observers"),
+            (MeetingLayer { max_connections: Some(3), ..Default::default() }, "max_connections"),
             (MeetingLayer { refresh_interval_s: Some(0), ..Default::default() }, "refresh_interval_s"),
             (MeetingLayer { max_attempts: Some(0), ..Default::default() }, "max_attempts"),
             (MeetingLayer { max_known_peers: Some(1), ..Default::default() }, "max_known_peers"),

@@ -17,6 +17,7 @@ pub mod voidphone;
 pub use gossip::{GossipConfig, GossipLayer};
 
 use crate::{keys::PassphraseSource, trackers::MAX_TRACKERS};
+use conclave_simulator::adversaries::Misbehaviour;
 use discovery::{DiscoveryConfig, DiscoveryLayer};
 use libp2p::Multiaddr;
 pub use meeting::{MeetingConfig, MeetingLayer};
@@ -71,6 +72,8 @@ pub struct NodeConfig {
     pub gossip: GossipConfig,
     /// Logging.
     pub log: LogConfig,
+    /// What it does wrong on purpose (default nothing). Only flags say it, two at a time.
+    pub misbehaviour: Option<Misbehaviour>,
     /// Whether SIGINT stops the node (default), as SIGTERM always does. A console has another use for Ctrl-C.
     pub stops_on_interrupt: bool,
 }
@@ -327,6 +330,7 @@ impl NodeConfig {
                 filter: set.log.filter.unwrap_or_else(|| "info".into()),
                 format: set.log.format.unwrap_or_default(),
             },
+            misbehaviour: None,
             stops_on_interrupt: true,
         })
     }

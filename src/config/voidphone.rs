@@ -111,7 +111,11 @@ pub fn read(path: &Path) -> Result<Layer, VoidphoneError> {
     parse(path, &located::read_text(path)?)
 }
 
-fn parse(path: &Path, text: &str) -> Result<Layer, VoidphoneError> {
+/// Reads the text of such a file, which errors call `path`.
+///
+/// # Errors
+/// With file, line and key.
+pub fn parse(path: &Path, text: &str) -> Result<Layer, VoidphoneError> {
     let section = Section::find(path, text)?;
     let address = "an address and a port, such as 127.0.0.1:6001 or [::1]:6001";
     let number = "a whole number";

@@ -126,7 +126,11 @@ impl KeyFile {
         Self::parse(path, &text)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, KeyError> {
+    /// Reads the text of a key file, which errors call `path`.
+    ///
+    /// # Errors
+    /// When it is no key file.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, KeyError> {
         let malformed = |reason: String| KeyError::Malformed { path: path.into(), reason };
         let document: Document =
             toml::from_str(text).map_err(|error| malformed(error.message().to_owned()))?;

@@ -3,7 +3,10 @@
 //! Such an address is dialled once. Only when somebody answers there is it handed to the logic, which then looks after
 //! it as after any other that it was given.
 
-use super::{handle::Dialled, network::Network};
+use super::{
+    handle::{Dialled, NotDialled},
+    network::Network,
+};
 use conclave_protocol::{known_peers::Source, node::Input, peer::Peer};
 use libp2p::{
     Multiaddr, PeerId, TransportError,
@@ -34,8 +37,7 @@ impl AskedDials {
     ) -> bool {
         if self.0.len() >= MAX_ASKED {
             // The caller may have gone meanwhile; so below.
-            let _ =
-                reply.send(Err(format!("{MAX_ASKED} addresses are being dialled already: try again later")));
+            let _ = reply.send(Err(NotDialled::Busy(MAX_ASKED)));
             return false;
         }
         self.0.insert(connection, Asked { address: address.to_string(), reply });
@@ -46,13 +48,13 @@ impl AskedDials {
     pub(super) fn succeeded(&mut self, connection: &ConnectionId, id: &PeerId, peer: Peer) -> Option<Input> {
         let Asked { address, reply } = self.0.remove(connection)?;
         let _ = reply.send(Ok(id.to_base58()));
-        Some(Input::Found { peer, addresses: vec![address], source: Source::Configured })
+        Some(Input::Found { peer, addresses: vec![address], source: Source::Configured, by: None })
     }
 
     /// There will be no connection.
     pub(super) fn failed(&mut self, connection: &ConnectionId, error: &DialError) {
         if let Some(asked) = self.0.remove(connection) {
-            let _ = asked.reply.send(Err(reason_of(error)));
+            let _ = asked.reply.send(Err(NotDialled::Failed(reason_of(error))));
         }
     }
 }
@@ -128,7 +130,7 @@ mod tests {
                 answer
             })
             .collect();
-        assert!(answers[MAX_ASKED].try_recv().unwrap().unwrap_err().contains("already"));
+        assert_eq!(answers[MAX_ASKED].try_recv(), Ok(Err(NotDialled::Busy(MAX_ASKED))));
 
         let id = PeerId::random();
         let peer = Peer::from_bytes(&id.to_bytes()).unwrap();
@@ -136,7 +138,7 @@ mod tests {
         assert!(matches!(input, Some(Input::Found { source: Source::Configured, .. })));
         assert_eq!(answers[0].try_recv().unwrap(), Ok(id.to_base58()));
         asked.failed(&ConnectionId::new_unchecked(1), &DialError::Aborted);
-        assert!(answers[1].try_recv().unwrap().is_err());
+        assert!(matches!(answers[1].try_recv(), Ok(Err(NotDialled::Failed(_)))));
         assert!(asked.succeeded(&ConnectionId::new_unchecked(99), &id, peer).is_none());
     }
 }

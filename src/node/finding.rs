@@ -51,6 +51,7 @@ struct Kind {
 /// What the network keeps for its finders and for NAT traversal.
 pub(super) struct Finding {
     config: DiscoveryConfig,
+    serves_tracker: bool,
     finder: Option<Finder>,
     next_lookup: Option<Instant>,
     last_lookup: Option<Instant>,
@@ -73,7 +74,12 @@ struct Place {
 
 impl Finding {
     /// The finders of a network with this id; nothing is done before [`Network::find`].
-    pub(super) fn new(config: DiscoveryConfig, network: &[u8; 32], registry: &mut Registry) -> Self {
+    pub(super) fn new(
+        config: DiscoveryConfig,
+        serves_tracker: bool,
+        network: &[u8; 32],
+        registry: &mut Registry,
+    ) -> Self {
         let now = Instant::now();
         let place = |relay: &Multiaddr| Place { relay: relay.clone(), listener: None, next: now };
         let finding = Self {
@@ -86,6 +92,7 @@ impl Finding {
             found: Family::default(),
             ignored: Family::default(),
             hole_punches: Family::default(),
+            serves_tracker,
             config,
         };
         let registry = registry.sub_registry_with_prefix("conclave");
@@ -111,7 +118,7 @@ impl Finding {
     /// Whether strangers may have business here that need no handshake.
     fn serves_strangers(&self) -> bool {
         let nat = &self.config.nat;
-        self.config.kademlia || nat.relay_server || nat.autonat
+        self.serves_tracker || self.config.kademlia || nat.relay_server || nat.autonat
     }
 
     /// Whether the logic was told of a connection to a peer that is still open.
@@ -154,7 +161,7 @@ impl Finding {
         self.found.get_or_create(&Kind { kind }).inc_by(found.len() as u64);
         let input = |found: Found| {
             let addresses = found.addresses.iter().map(ToString::to_string).collect();
-            Some(Input::Found { peer: peer_of(&found.peer)?, addresses, source })
+            Some(Input::Found { peer: peer_of(&found.peer)?, addresses, source, by: None })
         };
         found.into_iter().filter_map(input).collect()
     }

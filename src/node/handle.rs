@@ -16,7 +16,7 @@ use conclave_ledger::{
     pool::{Pool, PoolError},
     proof::Proof,
     signed::{Height, Value},
-    transaction::Transaction,
+    transaction::SharedTransaction,
 };
 use conclave_protocol::known_peers::KnownPeers;
 use libp2p::Multiaddr;
@@ -192,16 +192,43 @@ pub enum Outcome {
     Dropped(String),
 }
 
+/// The verdicts on submitted transactions, in order.
+pub type Verdicts = Vec<Result<TransactionId, PoolError>>;
+
+/// A transaction, and what became of it.
+pub type Report = (TransactionId, Outcome);
+
 /// What came of dialling an address: the peer id of the node there, or why there is no connection.
-pub type Dialled = Result<String, String>;
+pub type Dialled = Result<String, NotDialled>;
+
+/// Why there is no connection to an address.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotDialled {
+    /// So many addresses are being dialled for callers already.
+    #[error("{0} addresses are being dialled already: try again in a moment")]
+    Busy(usize),
+    /// The dial failed.
+    #[error("{0}")]
+    Failed(String),
+}
 
 /// A request to the node's task.
 pub(crate) enum Request {
     Read(Box<dyn FnOnce(&NodeView<'_>) + Send>),
-    Submit { transactions: Vec<Transaction>, reply: oneshot::Sender<Vec<Result<TransactionId, PoolError>>> },
-    Wait { id: TransactionId, reply: oneshot::Sender<Outcome> },
-    Say { text: String, reply: oneshot::Sender<Result<Said, SaidError>> },
-    Dial { address: Multiaddr, reply: oneshot::Sender<Dialled> },
+    Submit {
+        transactions: Vec<SharedTransaction>,
+        reply: oneshot::Sender<Verdicts>,
+        /// Who is told what becomes of those that wait in the pool then.
+        watcher: Option<mpsc::UnboundedSender<Report>>,
+    },
+    Say {
+        text: String,
+        reply: oneshot::Sender<Result<Said, SaidError>>,
+    },
+    Dial {
+        address: Multiaddr,
+        reply: oneshot::Sender<Dialled>,
+    },
 }
 
 /// A running node, as the rest of the process sees it. Cheap to clone.
@@ -235,23 +262,31 @@ impl Handle {
     ///
     /// # Errors
     /// When the node has stopped.
-    pub async fn submit(
-        &self,
-        transactions: Vec<Transaction>,
-    ) -> Result<Vec<Result<TransactionId, PoolError>>, Stopped> {
-        let (reply, answer) = oneshot::channel();
-        self.requests.send(Request::Submit { transactions, reply }).await.map_err(|_| Stopped)?;
-        answer.await.map_err(|_| Stopped)
+    pub async fn submit(&self, transactions: Vec<SharedTransaction>) -> Result<Verdicts, Stopped> {
+        self.offer(transactions, None).await
     }
 
-    /// Waits until a transaction is decided or can no longer be. One that this node has never seen waits too, so
-    /// callers bound the wait.
+    /// The same, and each of them that waits in the pool then is reported once it is decided or can no longer be. The
+    /// queue holds no more than one report for each; it ends when nothing is left to be reported, or the node stops.
     ///
     /// # Errors
     /// When the node has stopped.
-    pub async fn wait(&self, id: TransactionId) -> Result<Outcome, Stopped> {
+    pub async fn submit_and_watch(
+        &self,
+        transactions: Vec<SharedTransaction>,
+    ) -> Result<(Verdicts, mpsc::UnboundedReceiver<Report>), Stopped> {
+        let (watcher, reports) = mpsc::unbounded_channel();
+        Ok((self.offer(transactions, Some(watcher)).await?, reports))
+    }
+
+    async fn offer(
+        &self,
+        transactions: Vec<SharedTransaction>,
+        watcher: Option<mpsc::UnboundedSender<Report>>,
+    ) -> Result<Verdicts, Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Request::Wait { id, reply }).await.map_err(|_| Stopped)?;
+        let submission = Request::Submit { transactions, reply, watcher };
+        self.requests.send(submission).await.map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 

@@ -1,22 +1,28 @@
 //! The running node: libp2p, disk, clocks and signals around the logic of the protocol crate.
 //!
 //! - `driver/`: the loop that feeds the logic and carries out its effects, in order, behind the log.
-//! - `network.rs`: the swarm's side of it. `tracking.rs`: the trackers'. `finding.rs`: other finders, NAT.
+//! - `network.rs`: the swarm; `events.rs` and `effects.rs`: what comes from it, and what it is told.
+//! - `tracking.rs`: the trackers, `tracker_metrics.rs` what is counted of them. `finding.rs`: other finders, NAT.
 //! - `dialling.rs`: dials that somebody waits for.
 //! - `known_peers_file.rs`: who is known, over a restart. `solver.rs`: proofs of work.
+//! - `misbehaviour.rs`: faults on purpose, between the logic and the loop.
 //! - `persistence.rs`: the log's and the database's. `gossip.rs`: the local modules.
 //! - [`handle`]: how the rest of the process talks to it. `metrics.rs`: what Prometheus is told.
 
 mod dialling;
 mod driver;
+mod effects;
+mod events;
 mod finding;
 mod gossip;
 pub mod handle;
 mod known_peers_file;
 mod metrics;
+mod misbehaviour;
 mod network;
 mod persistence;
 mod solver;
+mod tracker_metrics;
 pub(crate) mod tracking;
 
 use crate::{
@@ -26,11 +32,13 @@ use crate::{
     storage::{DatabaseError, StoreError, WalQueueError},
 };
 use conclave_behaviours::{SwarmError, discovery};
+use conclave_ledger::{chain::Chain, hash::NetworkId, keys::SecretKey};
 use conclave_protocol::{
     node::{self as logic, RestoreError},
     peer::Peer,
 };
 use handle::Handle;
+use misbehaviour::Conduct;
 use prometheus_client::registry::Registry;
 use std::{
     path::PathBuf,
@@ -87,6 +95,16 @@ pub enum NodeError {
         /// What is wrong.
         error: RestoreError,
     },
+    /// A validator without room for the others.
+    #[error(
+        "network.max_connections is {limit}, and this validator needs {least} for the others: allow as many, or more"
+    )]
+    TooFewConnections {
+        /// What is configured.
+        limit: usize,
+        /// What it takes.
+        least: usize,
+    },
     /// The transports.
     #[error(transparent)]
     Swarm(#[from] SwarmError),
@@ -123,6 +141,11 @@ pub enum NodeError {
     /// Signals.
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
+    /// Somebody is to misbehave who does not decide.
+    #[error(
+        "only a validator can misbehave, and this node has no validator key: give one with --validator-key, or take --misbehave away"
+    )]
+    NoValidator,
     /// The system gives no randomness.
     #[error("the system gives no randomness: {0}")]
     Randomness(getrandom::Error),
@@ -146,6 +169,8 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let network = opened.restored.chain.network();
     let mut behaviour =
         conclave_behaviours::Config::new(network.to_string()[..16].to_owned(), version.to_owned());
+    check_connections(config.meeting.max_connections, &opened.restored.chain, validator_key.as_ref())?;
+    behaviour.max_connections = u32::try_from(config.meeting.max_connections).unwrap_or(u32::MAX);
     behaviour.tracker = config.serve_tracker.then(Default::default);
     behaviour.discovery = finders_of(&config.discovery);
     behaviour.nat = config.discovery.nat;
@@ -154,8 +179,9 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let swarm = conclave_behaviours::build_swarm(identity.clone(), &behaviour, &mut registry)?;
     let metrics = metrics::Metrics::register(&mut registry);
     let gossip_metrics = gossip::GossipMetrics::register(&mut registry);
-    let tracking = tracking::Tracking::new(&config.trackers, &behaviour.network, identity);
-    let finding = finding::Finding::new(config.discovery.clone(), &network.0, &mut registry);
+    let tracking = tracking::Tracking::new(&config.trackers, &behaviour.network, identity, &mut registry);
+    let finding =
+        finding::Finding::new(config.discovery.clone(), config.serve_tracker, &network.0, &mut registry);
     let mut network_side = network::Network::new(swarm, behaviour.name("handshake"), tracking, finding);
     network_side.start_finding();
     network_side.listen(&config.listen)?;
@@ -172,16 +198,17 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         peer: Peer::from_bytes(&peer_id.to_bytes()).expect("an Ed25519 peer id has 38 bytes"),
         node_key,
         validator_key: validator_key.clone(),
-        restarted: opened.used,
         version: version.to_owned(),
         meeting: config.meeting.logic(),
         pool: Default::default(),
         announcements,
         seed,
+        rules: Default::default(),
     };
+    let conduct = conduct_of(&config, network, validator_key, seed)?;
     let start = Instant::now();
     let clock = driver::clock(start);
-    let chain = conclave_ledger::chain::Chain::new(genesis);
+    let chain = Chain::new(genesis);
     let (proofs, known_peers) = Default::default();
     let empty = logic::Restored { chain, proofs, log: Vec::new(), known_peers };
     let mut restored = std::mem::replace(&mut opened.restored, empty);
@@ -213,13 +240,42 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let gossip = gossip::Gossip::new(modules, gossip_metrics, Some(voice));
     let driver =
         driver::Driver::new(node, network_side, persistence, metrics, handle.clone(), start, &config);
-    let result = driver.with_modules(gossip).run(request_queue, disk_events).await;
+    let result = driver.with_modules(gossip).with_conduct(conduct).run(request_queue, disk_events).await;
     handle.stop();
     match api.await {
         Ok(served) => result.and(served.map_err(NodeError::from)),
         // A panic there has been printed; the node's own result says more.
         Err(_) => result,
     }
+}
+
+/// A validator has to have room for all others, a visitor, a dial and a stranger.
+fn check_connections(limit: usize, chain: &Chain, key: Option<&SecretKey>) -> Result<(), NodeError> {
+    let validators = chain.validators();
+    let is_member = key.is_some_and(|key| validators.index_of(&key.public()).is_some());
+    let least = validators.members.len() + 2;
+    if is_member && limit < least {
+        return Err(NodeError::TooFewConnections { limit, least });
+    }
+    Ok(())
+}
+
+/// How the node behaves: it keeps the rules, unless it was told twice not to.
+fn conduct_of(
+    config: &NodeConfig,
+    network: NetworkId,
+    key: Option<SecretKey>,
+    seed: [u8; 32],
+) -> Result<Conduct, NodeError> {
+    let Some(kind) = config.misbehaviour else { return Ok(Conduct::honest()) };
+    let key = key.ok_or(NodeError::NoValidator)?;
+    tracing::error!(
+        misbehaviour = kind.name(),
+        "THIS NODE ATTACKS ITS NETWORK ON PURPOSE, with its own keys: it {}. Others will disconnect it, and what it signs \
+         twice suspends it for good. Stop it unless this is a test",
+        kind.describe()
+    );
+    Ok(Conduct::attack(kind, network, key, seed))
 }
 
 /// The finders that a configuration switches on. Who has to be reached over a relay cannot serve the table.

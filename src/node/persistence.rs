@@ -2,14 +2,15 @@
 
 use super::{NodeError, handle::RecentHeight};
 use crate::storage::{
-    Batch, Database, DirectoryLock, MAX_RECORD_BYTES, Record, Snapshot, Store, TransactionLocation,
-    WAL_QUEUE, Wal, WalEvent, WalThread, Writer, WriterEvent,
+    Batch, Database, DirectoryLock, MAX_GROUP_BYTES, MAX_MERGED_BYTES, MAX_RECORD_BYTES, Record, Snapshot,
+    Store, TransactionLocation, WAL_QUEUE, Wal, WalEvent, WalThread, Writer, WriterEvent,
 };
 use conclave_ledger::{
     block::Decided,
     chain::{Applied, Chain, Undo},
     codec,
     genesis::Genesis,
+    hash::BlockHash,
     proof::Proof,
     signed::Height,
     state::Changes,
@@ -18,6 +19,7 @@ use conclave_protocol::node::{LogRecord, Restored};
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
+    ops::Range,
     path::Path,
     sync::Arc,
 };
@@ -25,6 +27,9 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// Batches that wait for the database before the node waits too.
 const MAX_BACKLOG: usize = 4096;
+
+/// Bytes of them, those under way counted: two commits' worth.
+const MAX_BACKLOG_BYTES: usize = 2 * MAX_MERGED_BYTES;
 
 /// Bytes of a record of the logic that go into one record of the log; a longer one takes several.
 const PART_BYTES: usize = MAX_RECORD_BYTES / 2;
@@ -37,6 +42,10 @@ const CONTINUES: u8 = 2;
 
 /// Parts that are handed to the log before it has reported them as durable: its queue has room for more.
 const PARTS_IN_FLIGHT: u64 = (WAL_QUEUE as u64) * 3 / 4;
+
+/// Bytes of them: what the log gathers for the next sync while it makes the last one. The parts of one record are
+/// pieces of one memory until then.
+const BYTES_IN_FLIGHT: usize = 2 * MAX_GROUP_BYTES;
 
 /// What the disks report. Bounded by what was appended and submitted.
 #[derive(Debug)]
@@ -68,8 +77,6 @@ impl Milestone {
 pub(super) struct OpenedHome {
     pub(super) database: Arc<Database>,
     pub(super) restored: Restored,
-    /// Whether the home has been in use before.
-    pub(super) used: bool,
     /// What the log holds beyond the database.
     milestones: VecDeque<(Milestone, u64)>,
     /// First record of each height that this validator has signed in.
@@ -94,7 +101,6 @@ fn read(home: &Path, store: Store, genesis: Arc<Genesis>) -> Result<OpenedHome, 
     }
     let snapshot = database.snapshot()?;
     let (chain, proofs) = restore_chain(&database, &snapshot, genesis)?;
-    let used = chain.tip().height > 0 || !replay.records.is_empty();
     let covered = snapshot.wal_sequence()?;
     let (mut log, mut milestones, mut signed) = (Vec::new(), VecDeque::new(), BTreeMap::new());
     for (sequence, record) in decode_log(home, covered, replay.records)? {
@@ -109,7 +115,7 @@ fn read(home: &Path, store: Store, genesis: Arc<Genesis>) -> Result<OpenedHome, 
         log.push(record);
     }
     let restored = Restored { chain, proofs, log, known_peers: Default::default() };
-    Ok(OpenedHome { database: Arc::new(database), restored, used, milestones, signed, wal, lock })
+    Ok(OpenedHome { database: Arc::new(database), restored, milestones, signed, wal, lock })
 }
 
 /// The chain as the database has it, with what undoes its last heights, and the proofs of those that are of use.
@@ -187,6 +193,14 @@ fn decode_log(home: &Path, covered: u64, records: Vec<Record>) -> Result<Vec<(u6
     Ok(decoded)
 }
 
+/// A piece of a record of the logic that becomes a record of the log.
+struct Part {
+    sequence: u64,
+    flag: u8,
+    record: Arc<[u8]>,
+    range: Range<usize>,
+}
+
 /// The two threads, and what is on its way to them.
 pub(super) struct Persistence {
     wal: Option<WalThread>,
@@ -196,8 +210,16 @@ pub(super) struct Persistence {
     /// Sequence of the last record that is durable.
     synced: u64,
     /// Records for which the log's queue has no room.
-    unlogged: VecDeque<(u64, Vec<u8>)>,
+    unlogged: VecDeque<Part>,
+    /// Sequences and lengths of the parts that the log has not reported as durable.
+    logging: VecDeque<(u64, usize)>,
+    logging_bytes: usize,
     backlog: VecDeque<Batch>,
+    /// Sizes of the batches that the database has not reported as committed.
+    committing: VecDeque<usize>,
+    committing_bytes: usize,
+    /// Canonical bytes of the block that was appended last: its record in the log is its record in the database.
+    block: Option<(BlockHash, Arc<[u8]>)>,
     /// Batches handed to the database so far, and how many of them it has.
     submitted: u64,
     committed: u64,
@@ -243,7 +265,12 @@ impl Persistence {
             appended,
             synced: appended,
             unlogged: VecDeque::new(),
+            logging: VecDeque::new(),
+            logging_bytes: 0,
             backlog: VecDeque::new(),
+            committing: VecDeque::new(),
+            committing_bytes: 0,
+            block: None,
             submitted: 0,
             committed: 0,
             milestones,
@@ -257,16 +284,20 @@ impl Persistence {
 
     /// Hands a record to the log, in as many parts as it needs.
     pub(super) fn append(&mut self, record: &LogRecord) -> Result<(), NodeError> {
-        let bytes = record.encode();
-        let parts = bytes.chunks(PART_BYTES).len();
-        for (index, part) in bytes.chunks(PART_BYTES).enumerate() {
+        let bytes: Arc<[u8]> = record.encode().into();
+        for start in (0..bytes.len()).step_by(PART_BYTES) {
+            let range = start..bytes.len().min(start + PART_BYTES);
             let flag =
-                if index + 1 < parts { MORE_FOLLOW } else { 0 } | if index > 0 { CONTINUES } else { 0 };
+                if range.end < bytes.len() { MORE_FOLLOW } else { 0 } | if start > 0 { CONTINUES } else { 0 };
             self.appended += 1;
-            self.unlogged.push_back((self.appended, [&[flag], part].concat()));
+            self.unlogged.push_back(Part { sequence: self.appended, flag, record: bytes.clone(), range });
         }
-        if let LogRecord::Signed(record) = record {
-            self.signed.entry(record.height).or_insert(self.appended);
+        match record {
+            LogRecord::Signed(record) => {
+                self.signed.entry(record.height).or_insert(self.appended);
+            }
+            LogRecord::Block(block) => self.block = Some((block.hash(), bytes)),
+            _ => {}
         }
         self.milestones.extend(Milestone::of(record).map(|milestone| (milestone, self.appended)));
         self.flush_log()
@@ -275,10 +306,14 @@ impl Persistence {
     /// Hands the log as much as it takes.
     fn flush_log(&mut self) -> Result<(), NodeError> {
         while let Some(wal) = &self.wal
-            && let Some((sequence, payload)) =
-                self.unlogged.pop_front_if(|(sequence, _)| *sequence <= self.synced + PARTS_IN_FLIGHT)
+            && self.logging_bytes < BYTES_IN_FLIGHT
+            && let Some(part) =
+                self.unlogged.pop_front_if(|part| part.sequence <= self.synced + PARTS_IN_FLIGHT)
         {
-            wal.append(payload, sequence)?;
+            let payload = [&[part.flag], &part.record[part.range]].concat();
+            self.logging.push_back((part.sequence, payload.len()));
+            self.logging_bytes += payload.len();
+            wal.append(payload, part.sequence)?;
         }
         Ok(())
     }
@@ -288,14 +323,17 @@ impl Persistence {
         self.appended
     }
 
-    /// Whether everything handed to the log up to `sequence` is durable.
-    pub(super) fn is_synced(&self, sequence: u64) -> bool {
-        sequence <= self.synced
+    /// Sequence of the last record that is durable.
+    pub(super) fn synced_up_to(&self) -> u64 {
+        self.synced
     }
 
     /// The log's report that everything up to `sequence` is durable.
     pub(super) fn synced(&mut self, sequence: u64) -> Result<(), NodeError> {
         self.synced = sequence.max(self.synced);
+        while let Some((_, bytes)) = self.logging.pop_front_if(|(logged, _)| *logged <= self.synced) {
+            self.logging_bytes -= bytes;
+        }
         self.flush_log()
     }
 
@@ -315,7 +353,7 @@ impl Persistence {
         );
         let locations = applied.transactions.iter().zip(0..);
         let batch = Batch {
-            blocks: vec![(height, codec::encode(decided.as_ref()))],
+            blocks: vec![(height, self.bytes_of(decided))],
             proofs: proof.iter().map(|proof| (height, codec::encode(proof))).collect(),
             undo: applied.undo.iter().map(|undo| (height, undo.clone())).collect(),
             undo_from: applied.undo_from,
@@ -337,6 +375,15 @@ impl Persistence {
     fn reach(&mut self, milestone: Milestone) -> u64 {
         let Some(place) = self.milestones.iter().position(|(known, _)| *known == milestone) else { return 0 };
         self.milestones.drain(..=place).next_back().map_or(0, |(_, sequence)| sequence)
+    }
+
+    /// The canonical bytes of a decided height. Most often they were made for the log.
+    fn bytes_of(&mut self, decided: &Decided) -> Arc<[u8]> {
+        let hash = decided.hash();
+        match self.block.take_if(|(known, _)| *known == hash) {
+            Some((_, bytes)) => bytes,
+            None => codec::encode(decided).into(),
+        }
     }
 
     /// A proof that became known later.
@@ -376,13 +423,18 @@ impl Persistence {
 
     fn submit(&mut self, batch: Batch) {
         self.submitted += 1;
+        let bytes = batch.size();
+        self.committing.push_back(bytes);
+        self.committing_bytes += bytes;
         self.backlog.push_back(batch);
         self.flush();
     }
 
     /// Whether the database is so far behind that the node should wait for it.
     pub(super) fn is_congested(&self) -> bool {
-        self.backlog.len() >= MAX_BACKLOG || self.unlogged.len() >= MAX_BACKLOG
+        self.backlog.len() >= MAX_BACKLOG
+            || self.committing_bytes >= MAX_BACKLOG_BYTES
+            || self.unlogged.len() >= MAX_BACKLOG
     }
 
     fn flush(&mut self) {
@@ -397,8 +449,10 @@ impl Persistence {
     }
 
     /// The database's report.
-    pub(super) fn committed(&mut self, wal_sequence: u64, batches: u64) {
-        self.committed += batches;
+    pub(super) fn committed(&mut self, batches: usize, wal_sequence: u64) {
+        let batches = batches.min(self.committing.len());
+        self.committing_bytes -= self.committing.drain(..batches).sum::<usize>();
+        self.committed += batches as u64;
         let committed = self.committed;
         for (height, _) in self.recent_batches.extract_if(.., |_, batch| *batch <= committed) {
             self.recent.remove(&height);

@@ -1,7 +1,10 @@
 //! The trackers' side of the network: does what [`Trackers`] decides, and holds their connections back from the
 //! handshake until it is clear that a tracker is also a node of this network.
 
-use super::network::{Network, is_dialled, peer_of};
+use super::{
+    network::{Network, is_dialled, peer_of},
+    tracker_metrics::TrackerMetrics,
+};
 use crate::trackers::{Action, TTL, Trackers};
 use conclave_behaviours::rendezvous::{self, MAX_RECORDS, Namespace, SignedRecord};
 use conclave_protocol::{known_peers::Source, node::Input};
@@ -12,6 +15,7 @@ use libp2p::{
     multiaddr::Protocol,
     swarm::{ConnectionId, DialError, dial_opts::DialOpts},
 };
+use prometheus_client::registry::Registry;
 use std::{
     collections::BTreeMap,
     net::IpAddr,
@@ -36,17 +40,24 @@ pub(super) struct Tracking {
     identity: Keypair,
     dials: BTreeMap<ConnectionId, usize>,
     held_back: BTreeMap<ConnectionId, HeldBack>,
+    metrics: TrackerMetrics,
 }
 
 impl Tracking {
     /// Trackers at `addresses` for the network whose id begins with these hexadecimal digits.
-    pub(super) fn new(addresses: &[Multiaddr], network: &str, identity: Keypair) -> Self {
+    pub(super) fn new(
+        addresses: &[Multiaddr],
+        network: &str,
+        identity: Keypair,
+        registry: &mut Registry,
+    ) -> Self {
         Self {
             trackers: Trackers::new(addresses.iter().cloned(), Instant::now()),
             namespace: Namespace::new(format!("conclave/{network}")).expect("it is short and not empty"),
             identity,
             dials: BTreeMap::new(),
             held_back: BTreeMap::new(),
+            metrics: TrackerMetrics::register(addresses, registry),
         }
     }
 }
@@ -134,6 +145,10 @@ impl Network {
     fn tracker_failed(&mut self, number: usize, asked: Option<rendezvous::Asked>, reason: &str) {
         let jitter = f64::from(rand_of_clock()) / f64::from(u32::MAX);
         let failures = self.tracking.trackers.failed(number, asked, Instant::now(), jitter);
+        self.tracking.metrics.failed(number, asked);
+        if matches!(asked, Some(rendezvous::Asked::Register | rendezvous::Asked::Unregister)) {
+            self.tracking.metrics.registered(number, false);
+        }
         if failures == 1 {
             tracing::warn!(tracker = number, reason, "a tracker fails; it is tried again");
         } else {
@@ -211,27 +226,38 @@ impl Network {
             Event::Registered { tracker, ttl, .. } => {
                 tracing::debug!(%tracker, ?ttl, "registered with a tracker");
                 self.tracking.trackers.registered(number, ttl, Instant::now());
+                self.tracking.metrics.answered(number, rendezvous::Asked::Register);
+                self.tracking.metrics.registered(number, true);
             }
-            Event::Unregistered { .. } => self.tracking.trackers.unregistered(number),
+            Event::Unregistered { .. } => {
+                self.tracking.trackers.unregistered(number);
+                self.tracking.metrics.answered(number, rendezvous::Asked::Unregister);
+                self.tracking.metrics.registered(number, false);
+            }
             Event::Failed { asked, reason, .. } => self.tracker_failed(number, Some(asked), &reason),
             Event::Discovered { tracker, records, ignored, .. } => {
                 if ignored > 0 {
                     tracing::warn!(%tracker, ignored, "a tracker tells of peers that have not signed it");
                 }
                 tracing::debug!(%tracker, records = records.len(), "a tracker tells of peers");
-                self.tracking.trackers.told(number, records.len() + ignored >= MAX_RECORDS);
-                return self.found(records);
+                self.tracking.metrics.answered(number, rendezvous::Asked::Discover);
+                self.tracking.metrics.told(number, records.len(), ignored);
+                if self.tracking.trackers.told(number, records.len() + ignored >= MAX_RECORDS) {
+                    tracing::warn!(%tracker, "a tracker does not come to an end; the rest is not read");
+                    self.tracking.metrics.cut_off(number);
+                }
+                return self.found(&tracker, records);
             }
         }
         Vec::new()
     }
 
-    fn found(&self, records: Vec<rendezvous::Record>) -> Vec<Input> {
-        let me = *self.swarm.local_peer_id();
+    fn found(&self, tracker: &PeerId, records: Vec<rendezvous::Record>) -> Vec<Input> {
+        let (me, by) = (*self.swarm.local_peer_id(), peer_of(tracker));
         let others = records.into_iter().filter(|record| record.peer != me);
         let input = |record: rendezvous::Record| {
             let addresses = record.addresses.iter().map(ToString::to_string).collect();
-            Some(Input::Found { peer: peer_of(&record.peer)?, addresses, source: Source::Tracker })
+            Some(Input::Found { peer: peer_of(&record.peer)?, addresses, source: Source::Tracker, by })
         };
         others.filter_map(input).collect()
     }

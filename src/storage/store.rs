@@ -159,7 +159,8 @@ mod tests {
             store.wal.append(payload).unwrap();
         }
         store.wal.sync().unwrap();
-        let batch = Batch { blocks: vec![(1, vec![1])], last_height: 1, wal_sequence: 2, ..Batch::default() };
+        let batch =
+            Batch { blocks: vec![(1, [1].into())], last_height: 1, wal_sequence: 2, ..Batch::default() };
         store.database.commit(&batch).unwrap();
         home
     }

@@ -2,8 +2,8 @@
 //!
 //! Appends come through a bounded queue, each with a ticket of the caller's choice, ascending. The thread takes
 //! whatever is queued, makes it durable with one sync, and reports the last ticket: the more there is to do, the more
-//! goes into one sync, and a single record waits for nothing but its own. When the queue is empty it writes the
-//! [mark](Wal::mark) and [prepares](Wal::prepare) the next segment.
+//! goes into one sync, and a single record waits for nothing but its own. After each it has the next segment
+//! [prepared](Wal::prepare) in time, and when the queue is empty it writes the [mark](Wal::mark).
 //!
 //! A failure is reported once and ends the thread: the node must stop, since it can no longer remember what it signs.
 
@@ -134,8 +134,10 @@ impl<R: FnMut(WalEvent)> WalWork<R> {
     pub(crate) fn step(&mut self) -> Result<(), WalError> {
         while let Ok(request) = self.requests.try_recv() {
             if serve(&mut self.wal, &self.requests, request, &mut self.report)? {
-                rest(&mut self.wal)?;
+                self.wal.mark()?;
             }
+            // As in the thread, which only warns: the segment is made when it is needed.
+            let _ = self.wal.prepare();
         }
         Ok(())
     }
@@ -143,15 +145,16 @@ impl<R: FnMut(WalEvent)> WalWork<R> {
 
 fn run(mut wal: Wal, requests: Receiver<Request>, mut report: impl FnMut(WalEvent)) {
     while let Ok(request) = requests.recv() {
-        let served = serve(&mut wal, &requests, request, &mut report).and_then(|idle| match idle {
-            true => rest(&mut wal),
-            false => Ok(()),
-        });
+        let served = serve(&mut wal, &requests, request, &mut report)
+            .and_then(|idle| if idle { wal.mark() } else { Ok(()) });
         if let Err(error) = served {
             // Who has the report finds the queue closed.
             drop(requests);
             report(WalEvent::Failed(error));
             return;
+        }
+        if let Err(error) = wal.prepare() {
+            tracing::warn!(%error, "cannot prepare the next segment of the write-ahead log");
         }
     }
     if let Err(error) = wal.mark() {
@@ -195,15 +198,6 @@ fn serve(
         wal.remove_before(sequence)?;
     }
     Ok(idle)
-}
-
-/// What is worth doing while nobody waits.
-fn rest(wal: &mut Wal) -> Result<(), WalError> {
-    wal.mark()?;
-    if let Err(error) = wal.prepare() {
-        tracing::warn!(%error, "cannot prepare the next segment of the write-ahead log");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

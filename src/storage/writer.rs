@@ -26,14 +26,14 @@ pub const MAX_MERGED_BYTES: usize = 4 << 20;
 /// What the thread reports.
 #[derive(Debug)]
 pub enum WriterEvent {
-    /// All batches up to this one are durable.
+    /// All batches up to one are durable.
     Committed {
-        /// Its `last_height`.
+        /// How many they are, since the last report.
+        batches: usize,
+        /// The `last_height` of the last one.
         height: u64,
         /// The largest `wal_sequence` of them: earlier records of the log are superfluous.
         wal_sequence: u64,
-        /// How many batches they were.
-        batches: u64,
     },
     /// A commit failed. The thread has ended.
     Failed(DatabaseError),
@@ -130,7 +130,7 @@ fn commit(database: &Database, group: &[Batch]) -> Result<WriterEvent, DatabaseE
     Ok(WriterEvent::Committed {
         height: group.last().map_or(0, |last| last.last_height),
         wal_sequence: group.iter().map(|batch| batch.wal_sequence).max().unwrap_or(0),
-        batches: group.len() as u64,
+        batches: group.len(),
     })
 }
 
@@ -174,7 +174,7 @@ mod tests {
 
     fn batch(height: u64) -> Batch {
         Batch {
-            blocks: vec![(height, height.to_string().into_bytes())],
+            blocks: vec![(height, height.to_string().into_bytes().into())],
             last_height: height,
             wal_sequence: height * 2,
             ..Batch::default()
@@ -194,7 +194,8 @@ mod tests {
         let mut last = 0;
         while last < 50 {
             let event = events.recv().unwrap();
-            let WriterEvent::Committed { height, wal_sequence, .. } = event else { panic!("{event:?}") };
+            let WriterEvent::Committed { batches, height, wal_sequence } = event else { panic!("{event:?}") };
+            assert_eq!(height, last + batches as u64);
             assert!(height > last && wal_sequence == height * 2);
             last = height;
             assert!(database.snapshot().unwrap().block(height).unwrap().is_some(), "reported, so readable");
@@ -215,7 +216,7 @@ mod tests {
             queue.send(batch(height)).unwrap();
         }
         assert_eq!(gather(batch(1), &batches, Instant::now()).len(), 5);
-        let large = Batch { blocks: vec![(1, vec![0; MAX_MERGED_BYTES])], ..batch(1) };
+        let large = Batch { blocks: vec![(1, vec![0; MAX_MERGED_BYTES].into())], ..batch(1) };
         queue.send(batch(2)).unwrap();
         assert_eq!(gather(large, &batches, Instant::now()).len(), 1);
     }

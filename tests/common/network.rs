@@ -53,6 +53,24 @@ pub(crate) fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) ->
     }
 }
 
+/// A field of the last line of a log in JSON that has this message.
+pub(crate) fn logged(log: &str, message: &str, field: &str) -> Option<String> {
+    let line = log.lines().rfind(|line| line.contains(message))?;
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    Some(line["fields"][field].as_str()?.to_owned())
+}
+
+/// The value of a metric in what a node tells of its metrics: the sum over all samples that have these labels.
+pub(crate) fn sample(text: &str, name: &str, labels: &[(&str, &str)]) -> f64 {
+    let has = |line: &str| {
+        let rest = line.strip_prefix(name);
+        rest.is_some_and(|rest| rest.starts_with([' ', '{']))
+            && labels.iter().all(|(label, value)| line.contains(&format!("{label}=\"{value}\"")))
+    };
+    let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+    text.lines().filter(|line| has(line)).filter_map(value).sum()
+}
+
 pub(crate) struct Network {
     pub(crate) home: PathBuf,
     /// Where each node's API is.
@@ -131,6 +149,16 @@ impl Network {
         let mut command = program();
         command.arg("--home").arg(self.node_home(node)).arg("run").args(arguments);
         self.launch(node, command);
+    }
+
+    /// Where a running node's gossip API is, if it was told to have one.
+    pub(crate) fn gossip(&self, node: usize) -> std::net::SocketAddr {
+        eventually("the gossip API is up", || {
+            let log =
+                self.log(node).replace("\u{1b}[3m", "").replace("\u{1b}[0m", "").replace("\u{1b}[2m", "");
+            let line = log.lines().rfind(|line| line.contains("the gossip API is up"))?;
+            line.split("address=").nth(1)?.split_whitespace().next()?.parse().ok()
+        })
     }
 
     /// Starts a node that is not running and may not make a file longer than so many bytes.
@@ -225,14 +253,7 @@ impl Network {
 
     /// The value of a node's metric: the sum over all samples that have these labels.
     pub(crate) fn metric(&self, node: usize, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let text = self.block_on(self.client(node).metrics()).unwrap();
-        let has = |line: &str| {
-            let rest = line.strip_prefix(name);
-            rest.is_some_and(|rest| rest.starts_with([' ', '{']))
-                && labels.iter().all(|(label, value)| line.contains(&format!("{label}=\"{value}\"")))
-        };
-        let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
-        text.lines().filter(|line| has(line)).filter_map(value).sum()
+        sample(&self.block_on(self.client(node).metrics()).unwrap(), name, labels)
     }
 
     /// Waits until a metric is at least `least`.

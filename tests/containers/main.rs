@@ -71,10 +71,14 @@ fn a_network_of_containers_holds_an_election_and_outlives_partitions() {
     for sentence in [
         "every ballot is decided: 143 of 143",
         "export the same chain",
-        "both sides halt, say so",
+        "both sides halt, say so in status, metric and log, and are unhealthy to Docker",
         "they decide what waited on both sides, and all have it",
+        "three halt, and the one that crashed says that it sees no quorum when it is back on its side",
         "the three go on, and the one halts",
+        "two halt, and go on when the third is back, while the one that is cut off still waits",
         "validator-4 is back, and has everything",
+        "transactions, each there once, where it was acknowledged",
+        "what was acknowledged before, during and after each cut is in the exports of all",
         "all of it came true",
     ] {
         assert!(told.contains(sentence), "the demo does not say {sentence:?}:\n{told}");

@@ -5,6 +5,7 @@
 mod full_disk;
 #[path = "../common/network.rs"]
 mod network;
+mod receipts;
 
 use conclave::storage::{Disk, Wal};
 use conclave_ledger::signed::Kind;

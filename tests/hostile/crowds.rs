@@ -42,10 +42,11 @@ fn decide_meanwhile(network: &Network, name: &str, goes_on: impl Fn() -> bool) -
     times
 }
 
-fn say(what: &str, before: &[Duration], during: &[Duration]) {
+/// Prints how long `unit` took, before the attack `what` and meanwhile; the times are sorted.
+pub(crate) fn say(unit: &str, what: &str, before: &[Duration], during: &[Duration]) {
     let of = |times: &[Duration], part: usize| times[(times.len() - 1) * part / 100];
     println!(
-        "{what}: a record took {:.1?} (median; 95 %: {:.1?}) before, {:.1?} ({:.1?}) meanwhile",
+        "{what}: {unit} took {:.1?} (median; 95 %: {:.1?}) before, {:.1?} ({:.1?}) meanwhile",
         of(before, 50),
         of(before, 95),
         of(during, 50),
@@ -91,7 +92,7 @@ fn ten_thousand_connections_from_one_address_leave_room_for_others() {
         !attack.is_finished()
     });
     network.block_on(attack).unwrap();
-    say("10,000 connections from one address", &before, &during);
+    say("a record", "10,000 connections from one address", &before, &during);
     let denied = network.metric(0, DENIED, &[("by", "address-block")]);
     assert!(denied > KNOCKS as f64 / 2.0, "{denied} were denied");
     check_undisturbed(&network, "ten thousand have knocked");
@@ -143,7 +144,7 @@ fn a_thousand_identities_from_one_place_take_up_no_more_than_its_share() {
         !attack.is_finished()
     });
     let sybils = network.block_on(attack).unwrap();
-    say(&format!("{SYBILS} identities from one address"), &before, &during);
+    say("a record", &format!("{SYBILS} identities from one address"), &before, &during);
     let finished = sybils.iter().filter(|(_, finished)| *finished).count();
     println!("{finished} of them finished the handshake");
     let admitted = |outcome: &str| network.metric(0, "conclave_admissions_total", &[("outcome", outcome)]);

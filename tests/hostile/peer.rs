@@ -2,21 +2,23 @@
 //! test. Frames go out as the bytes of a whole substream, so that a test can announce, cut and mix them at will.
 
 use conclave::keys;
-use conclave_behaviours::exchange;
+use conclave_behaviours::{announcements, exchange};
 use conclave_ledger::{
     codec,
     hash::{Hash, NetworkId},
     keys::SecretKey,
 };
 use conclave_protocol::{
+    admission::{self, Purpose, Puzzle},
+    announcements::Announcement,
     handshake::{Binding, Hello, RefusalReason, Request, Response, Role},
     peer::Peer,
 };
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, Swarm, SwarmBuilder, identify, noise,
+    Multiaddr, PeerId, Swarm, SwarmBuilder, gossipsub, identify, noise,
     request_response::{self, Message},
-    swarm::{DialError, NetworkBehaviour, SwarmEvent, dial_opts::DialOpts},
+    swarm::{DialError, NetworkBehaviour, SwarmEvent, behaviour::toggle::Toggle, dial_opts::DialOpts},
     tcp, yamux,
 };
 use std::{collections::VecDeque, time::Duration};
@@ -65,10 +67,24 @@ struct Protocols {
     transactions_bulk: exchange::Behaviour,
     admission: exchange::Behaviour,
     peers: exchange::Behaviour,
+    gossipsub: Toggle<gossipsub::Behaviour>,
+    announcements: Toggle<announcements::Behaviour>,
+}
+
+/// Gossipsub that knows messages by their author and number, so that it sends the same content as often as it is told.
+fn announcer(key: &SecretKey, network: &str) -> gossipsub::Behaviour {
+    let config = gossipsub::ConfigBuilder::default()
+        .protocol_id(format!("/conclave/{network}/announcements/1"), gossipsub::Version::V1_1)
+        .validation_mode(gossipsub::ValidationMode::Strict)
+        .flood_publish(true)
+        .build()
+        .unwrap();
+    gossipsub::Behaviour::new(gossipsub::MessageAuthenticity::Signed(keys::node_identity(key)), config)
+        .unwrap()
 }
 
 impl Protocols {
-    fn new(key: &SecretKey, network: &str) -> Self {
+    fn new(key: &SecretKey, network: &str, announces: bool) -> Self {
         let exchange = |name: &str| {
             exchange::behaviour(&exchange::Config {
                 name: format!("/conclave/{network}/{name}"),
@@ -78,7 +94,8 @@ impl Protocols {
                 max_concurrent: 256,
             })
         };
-        let public = keys::node_identity(key).public();
+        let (identity, gossip) = (keys::node_identity(key), format!("/conclave/{network}/announcements"));
+        let public = identity.public();
         Self {
             identify: identify::Behaviour::new(identify::Config::new("/conclave/1".into(), public)),
             handshake: exchange("handshake/1"),
@@ -89,6 +106,10 @@ impl Protocols {
             transactions_bulk: exchange("transactions/1/bulk"),
             admission: exchange("admission/1"),
             peers: exchange("peers/1"),
+            gossipsub: announces.then(|| announcer(key, network)).into(),
+            announcements: (!announces)
+                .then(|| announcements::Behaviour::new(&identity, announcements::Config::new(gossip)))
+                .into(),
         }
     }
 
@@ -113,6 +134,8 @@ pub(crate) enum Seen {
     Closed(PeerId),
     Asked(Lane, Vec<u8>, exchange::ResponseChannel),
     Answered(request_response::OutboundRequestId, Lane, Result<Vec<u8>, String>),
+    /// The node takes announcements of a topic.
+    Subscribed(gossipsub::TopicHash),
 }
 
 /// The attacker.
@@ -120,6 +143,8 @@ pub(crate) struct Attacker {
     swarm: Swarm<Protocols>,
     pub(crate) key: SecretKey,
     pub(crate) network: NetworkId,
+    /// The height of the node that it last did the handshake with.
+    pub(crate) their_height: u64,
     unread: VecDeque<Seen>,
 }
 
@@ -136,7 +161,17 @@ impl Attacker {
 
     /// An attacker with this node key, on the protocols of `network`.
     pub(crate) fn with_key(network: NetworkId, key: SecretKey) -> Self {
-        let protocols = Protocols::new(&key, &network.to_string()[..16]);
+        Self::made(network, key, false)
+    }
+
+    /// An attacker with a fresh identity that publishes announcements, too.
+    #[allow(dead_code)] // For `tests/hostile`.
+    pub(crate) fn announcing(network: NetworkId) -> Self {
+        Self::made(network, keys::generate().unwrap(), true)
+    }
+
+    fn made(network: NetworkId, key: SecretKey, announces: bool) -> Self {
+        let protocols = Protocols::new(&key, &network.to_string()[..16], announces);
         let swarm = SwarmBuilder::with_existing_identity(keys::node_identity(&key))
             .with_tokio()
             .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, yamux::Config::default)
@@ -146,7 +181,7 @@ impl Attacker {
             .unwrap()
             .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
             .build();
-        Self { swarm, key, network, unread: VecDeque::new() }
+        Self { swarm, key, network, their_height: 0, unread: VecDeque::new() }
     }
 
     pub(crate) fn id(&self) -> PeerId {
@@ -242,6 +277,37 @@ impl Attacker {
         .await
     }
 
+    /// What the node does next, for as long as it takes.
+    #[allow(dead_code)] // For `tests/meeting`.
+    pub(crate) async fn seen(&mut self) -> Seen {
+        match self.unread.pop_front() {
+            Some(seen) => seen,
+            None => self.next().await,
+        }
+    }
+
+    /// The next request that the node sends, or nothing when it ends the connection.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) async fn asked_or_closed(
+        &mut self,
+        peer: PeerId,
+    ) -> Option<(Lane, Vec<u8>, exchange::ResponseChannel)> {
+        self.wait("the node asks, or ends the connection", |seen| match seen {
+            Seen::Asked(lane, bytes, channel) => Ok(Some((lane, bytes, channel))),
+            Seen::Closed(closed) if closed == peer => Ok(None),
+            other => Err(other),
+        })
+        .await
+    }
+
+    /// Lets the swarm work for a while, whatever happens; true if no connection to the peer is left.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) async fn drive(&mut self, peer: PeerId, time: Duration) -> bool {
+        self.unread.clear();
+        let closed = async { while !matches!(self.next().await, Seen::Closed(closed) if closed == peer) {} };
+        tokio::time::timeout(time, closed).await.is_ok()
+    }
+
     /// Listens on loopback; the address with the peer id.
     pub(crate) async fn listen(&mut self) -> String {
         self.swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
@@ -268,6 +334,31 @@ impl Attacker {
     pub(crate) fn answer(&mut self, lane: Lane, channel: exchange::ResponseChannel, bytes: Vec<u8>) {
         // A node that has gone meanwhile is seen to have.
         let _ = self.swarm.behaviour_mut().of(lane).send_response(channel, bytes);
+    }
+
+    /// Hears and is heard by the peer's announcements.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) fn open(&mut self, peer: PeerId) {
+        self.swarm.behaviour_mut().announcements.as_mut().into_iter().for_each(|gossip| gossip.open(peer));
+    }
+
+    /// Publishes an envelope to whoever is subscribed; false if nobody takes it.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) fn publish_envelope(&mut self, data_type: u16, envelope: &[u8]) -> bool {
+        let gossip = self.swarm.behaviour_mut().announcements.as_mut();
+        gossip.is_some_and(|gossip| gossip.publish(data_type, envelope, false).is_ok())
+    }
+
+    /// Ends all connections.
+    #[allow(dead_code)] // For `examples/flood`.
+    pub(crate) async fn disconnect(&mut self) {
+        let peers: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        for peer in peers {
+            // One that has gone meanwhile is what is wanted.
+            let _ = self.swarm.disconnect_peer_id(peer);
+            self.closed(peer).await;
+        }
+        self.unread.clear();
     }
 
     /// Sends bytes as a whole substream and waits for the answer.
@@ -327,6 +418,7 @@ impl Attacker {
             Ok(theirs) => theirs,
             Err(reason) => return Ok(Err(reason)),
         };
+        self.their_height = theirs.height;
         let proof = self.proof(peer, &theirs, role, key);
         for request in [proof, Request::Done] {
             match self.shake(peer, &request).await? {
@@ -337,6 +429,81 @@ impl Attacker {
         }
         Ok(Ok(()))
     }
+
+    /// The whole way in: handshake, and the work that the node asks for.
+    #[allow(dead_code)] // Not in every test binary.
+    pub(crate) async fn be_admitted(&mut self, peer: PeerId, bits: u8) -> Result<(), String> {
+        let (role, key) = (self.observer(), self.key.clone());
+        self.try_enter(peer, role, &key).await?.map_err(|reason| reason.to_string())?;
+        loop {
+            let (lane, bytes, channel) = self.asked().await;
+            if lane != Lane::Admission {
+                continue;
+            }
+            let Ok(admission::Request::Challenge { nonce, .. }) = codec::decode(&bytes, 1 << 10) else {
+                return Err("no challenge".into());
+            };
+            self.answer(lane, channel, codec::encode(&admission::Response::Accepted));
+            let solution = work(Purpose::Admission, self.network, (peer, self.id()), nonce, bits);
+            let shown = codec::encode(&admission::Request::Solution { nonce, solution });
+            let answer = self.ask(peer, Lane::Admission, shown).await?;
+            return match codec::decode(&answer, 1 << 10) {
+                Ok(admission::Response::Admitted) => Ok(()),
+                other => Err(format!("{other:?}")),
+            };
+        }
+    }
+
+    /// Waits until the node says that it takes announcements of this type.
+    #[allow(dead_code)] // For `tests/hostile`.
+    pub(crate) async fn subscribed(&mut self, data_type: u16) {
+        let name = self.topic(data_type).hash();
+        self.wait("the node subscribes", |seen| match seen {
+            Seen::Subscribed(topic) if topic == name => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    }
+
+    /// Publishes an announcement to whoever takes its type, whether that was done before or not.
+    #[allow(dead_code)] // For `tests/hostile`.
+    pub(crate) fn publish(&mut self, announcement: &Announcement) -> Result<(), String> {
+        // The first byte says that the message is known by its bytes alone.
+        let bytes = [&[0], announcement.encode().as_slice()].concat();
+        let topic = self.topic(announcement.data_type);
+        let gossipsub = self.swarm.behaviour_mut().gossipsub.as_mut().unwrap();
+        gossipsub.publish(topic, bytes).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn topic(&self, data_type: u16) -> gossipsub::IdentTopic {
+        let network = &self.network.to_string()[..16];
+        gossipsub::IdentTopic::new(format!("/conclave/{network}/announcements/{data_type}/1"))
+    }
+
+    /// Lets the swarm work until the connection to the peer is closed, or for this long; whether it is closed.
+    #[allow(dead_code)] // For `tests/hostile`.
+    pub(crate) async fn closed_within(&mut self, peer: PeerId, time: Duration) -> bool {
+        let close = async {
+            loop {
+                if matches!(self.next().await, Seen::Closed(closed) if closed == peer) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(time, close).await.is_ok()
+    }
+}
+
+/// The work that a node asks for.
+pub(crate) fn work(
+    purpose: Purpose,
+    network: NetworkId,
+    (verifier, prover): (PeerId, PeerId),
+    nonce: u64,
+    bits: u8,
+) -> u64 {
+    let (verifier, prover) = (peer_of(verifier), peer_of(prover));
+    Puzzle { purpose, network, verifier, prover, nonce, bits }.search().attempt(0, 1 << 24).unwrap()
 }
 
 fn translate(event: SwarmEvent<ProtocolsEvent>) -> Option<Seen> {
@@ -353,7 +520,11 @@ fn translate(event: SwarmEvent<ProtocolsEvent>) -> Option<Seen> {
             ProtocolsEvent::TransactionsBulk(event) => exchange_seen(Lane::TransactionsBulk, event),
             ProtocolsEvent::Admission(event) => exchange_seen(Lane::Admission, event),
             ProtocolsEvent::Peers(event) => exchange_seen(Lane::Peers, event),
-            ProtocolsEvent::Identify(_) => None,
+            ProtocolsEvent::Identify(_) | ProtocolsEvent::Announcements(_) => None,
+            ProtocolsEvent::Gossipsub(event) => match event {
+                gossipsub::Event::Subscribed { topic, .. } => Some(Seen::Subscribed(topic)),
+                _ => None,
+            },
         },
         _ => None,
     }

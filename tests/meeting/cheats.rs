@@ -3,12 +3,12 @@
 use super::{
     Observer, address,
     network::{Network, eventually},
-    peer::{Attacker, Lane, peer_of},
+    peer::{self, Attacker, Lane},
     validators,
 };
 use conclave_ledger::{bytes::Bytes, codec, keys::SecretKey};
 use conclave_protocol::{
-    admission::{Purpose, Puzzle, Refusal, Request, Response},
+    admission::{Purpose, Refusal, Request, Response},
     handshake,
     peer_exchange::{self, MAX_RECORDS, Told},
     peer_record::PeerRecord,
@@ -36,9 +36,7 @@ async fn challenged(network: &Network, address: &str) -> (Attacker, PeerId, u64)
 /// The work of `prover` for `verifier`.
 fn work(network: &Network, purpose: Purpose, verifier: PeerId, prover: PeerId, nonce: u64) -> u64 {
     let (network, bits) = (super::network_id(network), super::BITS.parse().unwrap());
-    let (verifier, prover) = (peer_of(verifier), peer_of(prover));
-    let puzzle = Puzzle { purpose, network, verifier, prover, nonce, bits };
-    puzzle.search().attempt(0, 1 << 24).unwrap()
+    peer::work(purpose, network, (verifier, prover), nonce, bits)
 }
 
 async fn show(attacker: &mut Attacker, node: PeerId, nonce: u64, solution: u64) -> Response {

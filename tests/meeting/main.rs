@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod cheats;
+mod crowd;
+mod eclipse;
+mod lying_tracker;
 #[path = "../common/network.rs"]
 mod network;
 mod observer;
@@ -11,6 +14,7 @@ mod observer;
 #[path = "../hostile/peer.rs"]
 mod peer;
 mod records;
+mod tracker;
 
 use conclave_ledger::hash::NetworkId;
 use network::{Network, eventually};
@@ -126,6 +130,32 @@ fn a_node_that_works_too_little_is_refused_and_both_sides_say_why() {
     let refused = || lazy.log().matches("a peer refused this node").count();
     eventually("it was refused a few times", || (refused() >= 4).then_some(()));
     assert!(refused() < 12, "{}", refused());
+}
+
+/// Who has business with the tracker that a validator is, and none with its network, is served and not taken for a peer.
+#[test]
+fn a_validator_that_is_a_tracker_serves_strangers_of_other_networks() {
+    let mut network = Network::start_some(4, 0, 200);
+    network.run_with(0, &["--admission-bits", BITS, "--serve-tracker"]);
+    (1..4).for_each(|node| network.run_with(node, &["--admission-bits", BITS]));
+    (0..4).for_each(|node| network.wait_connected(node, 3));
+    let other = network.home.join("other.toml");
+    let key = network.key(1).public();
+    let genesis = ["genesis", "new", "--name", "other", "--validator", &format!("one={key}"), "-o"];
+    network::succeed(network::program().args(genesis).arg(&other));
+    let tracker = address(&network, 0);
+    let flags = ["--genesis", other.to_str().unwrap(), "--tracker", &tracker];
+    let strangers = Observer::start_all(&network, 1..3, |_| flags.map(String::from).to_vec());
+    // They find each other there.
+    wait_met(&network, &strangers, 0, 1);
+    for stranger in &strangers {
+        let metrics = network.block_on(stranger.client().metrics()).unwrap();
+        assert_eq!(network::sample(&metrics, "conclave_trackers_registered", &[]), 1.0);
+    }
+    assert_eq!(network.metric(0, "conclave_refusals_total", &[]), 0.0, "{}", network.log(0));
+    // A node of its own network meets it all the same.
+    let observer = Observer::start(&network, 3, &["--tracker", &tracker, "--peer", &tracker]);
+    wait_met(&network, &[observer], 4, 4);
 }
 
 /// A node with room for one observer lets the others in for as long as they need to find somebody else.

@@ -2,10 +2,11 @@
 
 use super::{
     BITS,
-    network::{Network, eventually, program, succeed, terminate},
+    network::{Network, eventually, logged, program, succeed, terminate},
 };
 use conclave::client::Client;
 use std::{
+    net::SocketAddr,
     path::PathBuf,
     process::{Child, Stdio},
 };
@@ -22,6 +23,27 @@ pub(crate) struct Observer {
 impl Observer {
     /// A fresh observer that is up.
     pub(crate) fn start(network: &Network, number: usize, arguments: &[&str]) -> Self {
+        let mut observer = Self::begin(network, number, arguments);
+        observer.wait_up();
+        observer
+    }
+
+    /// Fresh observers with these numbers, started at once and up.
+    pub(crate) fn start_all(
+        network: &Network,
+        numbers: std::ops::Range<usize>,
+        arguments: impl Fn(usize) -> Vec<String>,
+    ) -> Vec<Self> {
+        let begin = |number| {
+            let arguments = arguments(number);
+            Self::begin(network, number, &arguments.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let mut observers: Vec<Self> = numbers.map(begin).collect();
+        observers.iter_mut().for_each(Self::wait_up);
+        observers
+    }
+
+    fn begin(network: &Network, number: usize, arguments: &[&str]) -> Self {
         let name = format!("observer-{number}");
         let home = network.home.join(&name);
         succeed(program().arg("--home").arg(&home).arg("init"));
@@ -29,6 +51,16 @@ impl Observer {
         let mut observer = Self { name, home, genesis, runs: 0, api, child: None };
         observer.run(arguments);
         observer
+    }
+
+    /// Its peer id.
+    pub(crate) fn id(&self) -> String {
+        logged(&self.log(), "the node is up", "peer").unwrap()
+    }
+
+    /// Where its gossip API is, if it was told to have one.
+    pub(crate) fn gossip(&self) -> SocketAddr {
+        logged(&self.log(), "the gossip API is up", "address").unwrap().parse().unwrap()
     }
 
     fn log_path(&self) -> PathBuf {
@@ -45,21 +77,22 @@ impl Observer {
         let log = std::fs::File::create(self.log_path()).unwrap();
         let mut command = program();
         command.env("CONCLAVE_LOG_FORMAT", "json").arg("--home").arg(&self.home).arg("run");
-        command.arg("--genesis").arg(&self.genesis);
         command.args(["--listen", "/ip4/127.0.0.1/tcp/0", "--api-listen", "127.0.0.1:0"]);
         // What a test asks for comes first; a flag is given once.
+        if !arguments.contains(&"--genesis") {
+            command.arg("--genesis").arg(&self.genesis);
+        }
         if !arguments.contains(&"--admission-bits") {
             command.args(["--admission-bits", BITS]);
         }
         let child = command.args(arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.child = Some(child);
-        self.api = eventually(&format!("{} is up", self.name), || {
-            let log = self.log();
-            let line = log.lines().find(|line| line.contains("the node is up"))?;
-            let line: serde_json::Value = serde_json::from_str(line).ok()?;
-            let api = line["fields"]["api"].as_str().or(line["api"].as_str())?;
-            Some(format!("http://{api}"))
-        });
+    }
+
+    fn wait_up(&mut self) {
+        let api =
+            eventually(&format!("{} is up", self.name), || logged(&self.log(), "the node is up", "api"));
+        self.api = format!("http://{api}");
     }
 
     /// SIGTERM, and the end of the process.
@@ -70,6 +103,7 @@ impl Observer {
     pub(crate) fn restart(&mut self, arguments: &[&str]) {
         self.stop();
         self.run(arguments);
+        self.wait_up();
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -2,7 +2,7 @@
 
 use super::{
     frame::FrameError,
-    handler::{Command, Handler, Lane, Report},
+    handler::{Command, Handler, Lane, Lanes, Report},
 };
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
@@ -102,7 +102,8 @@ struct Peer {
 
 /// The behaviour.
 pub struct Behaviour {
-    config: Arc<Config>,
+    config: Config,
+    lanes: Lanes,
     peers: BTreeMap<PeerId, Peer>,
     actions: VecDeque<ToSwarm<Event, Command>>,
     waker: Option<Waker>,
@@ -111,7 +112,8 @@ pub struct Behaviour {
 impl Behaviour {
     /// Channels of one protocol.
     pub fn new(config: Config) -> Self {
-        Self { config: Arc::new(config), peers: BTreeMap::new(), actions: VecDeque::new(), waker: None }
+        let lanes = Lanes::of(&config);
+        Self { config, lanes, peers: BTreeMap::new(), actions: VecDeque::new(), waker: None }
     }
 
     /// Opens the gate of a peer: its handshake is done.
@@ -186,7 +188,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let queued = self.peers.entry(peer).or_default().queued.clone();
-        Ok(Handler::new(self.config.clone(), queued))
+        Ok(Handler::new(self.lanes.clone(), self.config.max_frame_bytes, queued))
     }
 
     fn handle_established_outbound_connection(
@@ -198,7 +200,7 @@ impl NetworkBehaviour for Behaviour {
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
         let queued = self.peers.entry(peer).or_default().queued.clone();
-        Ok(Handler::new(self.config.clone(), queued))
+        Ok(Handler::new(self.lanes.clone(), self.config.max_frame_bytes, queued))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {

@@ -24,19 +24,23 @@ pub enum FrameError {
 
 /// Cuts a sequence of bytes into frames.
 #[derive(Debug)]
-pub(super) struct FrameReader {
+pub struct FrameReader {
     limit: usize,
     length: Vec<u8>,
     body: Option<(usize, Vec<u8>)>,
 }
 
 impl FrameReader {
-    pub(super) fn new(limit: usize) -> Self {
+    /// A reader at the start of a substream whose frames have at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
         Self { limit, length: Vec::with_capacity(LENGTH_BYTES), body: None }
     }
 
     /// Takes bytes; complete frames are pushed to `frames`.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], frames: &mut Vec<Vec<u8>>) -> Result<(), FrameError> {
+    ///
+    /// # Errors
+    /// [`FrameError::TooLong`], before anything is allocated for the frame.
+    pub fn feed(&mut self, mut bytes: &[u8], frames: &mut Vec<Vec<u8>>) -> Result<(), FrameError> {
         while !bytes.is_empty() {
             let Some((expected, body)) = &mut self.body else {
                 let missing = (LENGTH_BYTES - self.length.len()).min(bytes.len());
@@ -68,7 +72,10 @@ impl FrameReader {
     }
 
     /// The substream has ended.
-    pub(super) fn end(&self) -> Result<(), FrameError> {
+    ///
+    /// # Errors
+    /// [`FrameError::Truncated`] within a frame.
+    pub fn end(&self) -> Result<(), FrameError> {
         if self.body.is_some() || !self.length.is_empty() { Err(FrameError::Truncated) } else { Ok(()) }
     }
 }

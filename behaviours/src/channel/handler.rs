@@ -44,16 +44,31 @@ impl Lane {
     }
 }
 
-/// The protocols of the lanes that a substream is negotiated for.
+/// The protocols of the lanes that a substream is negotiated for. libp2p asks for them at every turn of a connection,
+/// so they are made once, and telling them allocates nothing.
 #[derive(Clone, Debug)]
-pub struct Lanes(Vec<(Lane, StreamProtocol)>);
+pub struct Lanes([Option<LaneName>; 2]);
+
+impl Lanes {
+    /// The lanes of a channel.
+    pub(super) fn of(config: &Config) -> Self {
+        Self(Lane::ALL.map(|lane| Some(LaneName(lane, config.protocol(lane == Lane::Bulk)))))
+    }
+
+    /// One of them alone.
+    fn only(&self, lane: Lane) -> Self {
+        let mut lanes = [None, None];
+        lanes[lane.index()] = self.0[lane.index()].clone();
+        Self(lanes)
+    }
+}
 
 impl UpgradeInfo for Lanes {
     type Info = LaneName;
-    type InfoIter = std::vec::IntoIter<LaneName>;
+    type InfoIter = std::iter::Flatten<std::array::IntoIter<Option<LaneName>, 2>>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        self.0.iter().map(|(lane, name)| LaneName(*lane, name.clone())).collect::<Vec<_>>().into_iter()
+        self.0.clone().into_iter().flatten()
     }
 }
 
@@ -118,7 +133,7 @@ pub enum Report {
 
 /// The handler.
 pub struct Handler {
-    config: Arc<Config>,
+    lanes: Lanes,
     open: bool,
     primary: bool,
     outgoing: [Outgoing; 2],
@@ -130,12 +145,12 @@ pub struct Handler {
 }
 
 impl Handler {
-    pub(super) fn new(config: Arc<Config>, queued: Arc<AtomicUsize>) -> Self {
-        let limit = config.max_frame_bytes;
+    /// Reads frames of at most `limit` bytes.
+    pub(super) fn new(lanes: Lanes, limit: usize, queued: Arc<AtomicUsize>) -> Self {
         Self {
             outgoing: Lane::ALL.map(|_| Outgoing::new(queued.clone())),
             incoming: Lane::ALL.map(|_| Incoming::new(limit)),
-            config,
+            lanes,
             open: false,
             primary: false,
             requested: [false; 2],
@@ -143,10 +158,6 @@ impl Handler {
             announced: false,
             reports: VecDeque::new(),
         }
-    }
-
-    fn lanes(&self, lanes: &[Lane]) -> Lanes {
-        Lanes(lanes.iter().map(|lane| (*lane, self.config.protocol(*lane == Lane::Bulk))).collect())
     }
 
     fn lost(&mut self, lane: Lane) {
@@ -170,7 +181,7 @@ impl ConnectionHandler for Handler {
     type OutboundOpenInfo = Lane;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Lanes> {
-        SubstreamProtocol::new(self.lanes(&Lane::ALL), ())
+        SubstreamProtocol::new(self.lanes.clone(), ())
     }
 
     fn connection_keep_alive(&self) -> bool {
@@ -218,7 +229,7 @@ impl ConnectionHandler for Handler {
                     cx.waker().wake_by_ref();
                 } else if self.outgoing[lane.index()].stream.is_none() && !self.requested[lane.index()] {
                     self.requested[lane.index()] = true;
-                    let protocol = SubstreamProtocol::new(self.lanes(&[lane]), lane);
+                    let protocol = SubstreamProtocol::new(self.lanes.only(lane), lane);
                     return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
                 }
             }

@@ -20,4 +20,4 @@ mod handler;
 mod lane;
 
 pub use behaviour::{Behaviour, Config, Event, SendError};
-pub use frame::FrameError;
+pub use frame::{FrameError, FrameReader};

@@ -25,8 +25,12 @@ mod tests;
 pub(crate) mod wire;
 
 pub use client::{Asked, Behaviour, Busy, Event, Since};
+pub use codec::Codec;
 pub use record::{Record, SignedRecord};
-pub use wire::{MAX_NAMESPACE_BYTES, MAX_RECORDS, MAX_RESPONSE_BYTES, Namespace, NamespaceError};
+pub use wire::{
+    Incoming, MAX_NAMESPACE_BYTES, MAX_RECORDS, MAX_RESPONSE_BYTES, Namespace, NamespaceError, Request,
+    Response,
+};
 
 use std::time::Duration;
 

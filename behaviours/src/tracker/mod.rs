@@ -33,7 +33,7 @@ mod tests;
 
 pub use block::AddressBlock;
 pub use buckets::{Buckets, Rate};
-pub(crate) use codec::Answer;
+pub use codec::{Answer, Codec};
 pub use server::{Behaviour, Event, RefusalReason};
 
 use std::time::Duration;

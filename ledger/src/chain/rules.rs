@@ -4,13 +4,13 @@ use super::{Chain, seen_key};
 use crate::{
     applications::{self, Context, HeightContext, Refusal, governance},
     block::{Block, Skip},
-    codec,
+    genesis::Limits,
     hash::{Hash, TransactionId},
     keys::Batch,
     proof::{Proof, ProofError},
     signed::{Height, Value},
     state::View,
-    transaction::{Transaction, signed_bytes},
+    transaction::{SharedTransaction, signed_bytes},
 };
 
 /// A rule that a transaction breaks.
@@ -149,7 +149,7 @@ pub enum BlockError {
 /// What the caller has verified before, so that it is not verified again.
 pub trait Knowledge {
     /// Whether this very transaction's signature was found good.
-    fn transaction(&self, id: &TransactionId, transaction: &Transaction) -> bool;
+    fn transaction(&self, transaction: &SharedTransaction) -> bool;
     /// Whether every signature of this very proof was found good.
     fn proof(&self, height: Height, value: &Value, proof: &Proof) -> bool;
 }
@@ -158,7 +158,7 @@ pub trait Knowledge {
 pub struct NothingKnown;
 
 impl Knowledge for NothingKnown {
-    fn transaction(&self, _: &TransactionId, _: &Transaction) -> bool {
+    fn transaction(&self, _: &SharedTransaction) -> bool {
         false
     }
     fn proof(&self, _: Height, _: &Value, _: &Proof) -> bool {
@@ -166,19 +166,18 @@ impl Knowledge for NothingKnown {
     }
 }
 
-/// Checks every rule of a transaction but its signature, in the state of `view`.
+/// Checks every rule of a transaction but its signature, in the state of `view`; `limits` are those of the height.
 ///
 /// # Errors
 /// The first rule that it breaks.
 pub fn check_transaction(
-    transaction: &Transaction,
-    id: &TransactionId,
-    size: usize,
+    transaction: &SharedTransaction,
+    limits: &Limits,
     at: &HeightContext<'_>,
     view: &View<'_>,
 ) -> Result<(), TransactionError> {
     let request = &transaction.request;
-    let limits = governance::limits(view);
+    let (id, size) = (transaction.id(), transaction.size());
     if size > limits.transaction_bytes as usize {
         return Err(TransactionError::TooLarge { size, limit: limits.transaction_bytes as usize });
     }
@@ -193,22 +192,22 @@ pub fn check_transaction(
         return Err(TransactionError::AlreadyIncluded);
     }
     let bits = at.genesis.stamp_bits;
-    if !transaction.has_stamp(id, bits) && !applications::knows(&request.sender, view) {
+    if !transaction.has_stamp(&id, bits) && !applications::knows(&request.sender, view) {
         return Err(TransactionError::Stamp { bits });
     }
-    let context = Context { at: *at, transaction: *id, sender: request.sender };
+    let context = Context { at: *at, transaction: id, sender: request.sender };
     Ok(applications::check(&request.payload, &context, view)?)
 }
 
 /// Applies a transaction that [`check_transaction`] has let through in the same state.
 pub(super) fn apply_transaction(
-    transaction: &Transaction,
-    id: &TransactionId,
+    transaction: &SharedTransaction,
     at: &HeightContext<'_>,
     view: &mut View<'_>,
 ) {
     let request = &transaction.request;
-    let context = Context { at: *at, transaction: *id, sender: request.sender };
+    let id = transaction.id();
+    let context = Context { at: *at, transaction: id, sender: request.sender };
     applications::apply(&request.payload, &context, view);
     view.put(seen_key(request.expires, &id.0), &());
 }
@@ -275,43 +274,39 @@ pub(super) fn execute_body(
     view: &mut View<'_>,
     known: &impl Knowledge,
 ) -> Result<(), BlockError> {
-    let encoded: Vec<Vec<u8>> =
-        block.transactions.iter().map(|transaction| codec::encode(transaction.as_ref())).collect();
-    let size = encoded.iter().map(Vec::len).sum();
-    let limit = governance::limits(view).body_bytes as usize;
+    let limits = governance::limits(view);
+    let size = block.transactions.iter().map(SharedTransaction::size).sum();
+    let limit = limits.body_bytes as usize;
     if size > limit {
         return Err(BlockError::BodyTooLarge { size, limit });
     }
-    let leaves: Vec<[u8; 32]> = encoded.iter().map(|bytes| crate::merkle::leaf_hash(bytes)).collect();
-    if Hash(crate::merkle::root(&leaves)) != block.header.transactions {
+    if Block::transactions_root(&block.transactions) != block.header.transactions {
         return Err(BlockError::TransactionsRoot);
     }
-    let ids: Vec<TransactionId> = block.transactions.iter().map(|transaction| transaction.id()).collect();
-    let fail = |index: usize, error| BlockError::Transaction { index, id: ids[index], error };
-    check_signatures(block, &ids, known).map_err(|index| fail(index, TransactionError::Signature))?;
+    let fail =
+        |index: usize, error| BlockError::Transaction { index, id: block.transactions[index].id(), error };
+    check_signatures(block, known).map_err(|index| fail(index, TransactionError::Signature))?;
     for (index, transaction) in block.transactions.iter().enumerate() {
         if transaction.request.network != block.header.network {
             return Err(fail(index, TransactionError::WrongNetwork(transaction.request.network)));
         }
-        check_transaction(transaction, &ids[index], encoded[index].len(), at, view)
-            .map_err(|error| fail(index, error))?;
-        apply_transaction(transaction, &ids[index], at, view);
+        check_transaction(transaction, &limits, at, view).map_err(|error| fail(index, error))?;
+        apply_transaction(transaction, at, view);
     }
     Ok(())
 }
 
 /// The index of the first transaction whose signature is not good, as an error.
-fn check_signatures(block: &Block, ids: &[TransactionId], known: &impl Knowledge) -> Result<(), usize> {
+fn check_signatures(block: &Block, known: &impl Knowledge) -> Result<(), usize> {
     let mut batch = Batch::default();
-    for (transaction, id) in block.transactions.iter().zip(ids) {
-        if !known.transaction(id, transaction) {
-            batch.add(transaction.request.sender, signed_bytes(id), transaction.signature);
+    for transaction in &block.transactions {
+        if !known.transaction(transaction) {
+            batch.add(transaction.request.sender, signed_bytes(&transaction.id()), transaction.signature);
         }
     }
     if batch.verify() {
         return Ok(());
     }
-    let bad =
-        block.transactions.iter().zip(ids).position(|(transaction, id)| !transaction.verify_signature(id));
+    let bad = block.transactions.iter().position(|transaction| !transaction.verify_signature());
     bad.map_or(Ok(()), Err)
 }

@@ -11,7 +11,7 @@ use crate::{
     pool::{Pool, PoolError, PoolLimits},
     proof::ProofError,
     signed::{Kind, SignatureSet, Slot},
-    transaction::{Request, find_stamp},
+    transaction::{Request, Transaction, find_stamp},
     validators::{FaultBound, Validator},
 };
 
@@ -62,10 +62,10 @@ fn proofs(chain: &Chain) -> Vec<Proof> {
 }
 
 fn propose(chain: &Chain, transactions: &[Transaction]) -> Block {
-    let shared: Vec<Arc<Transaction>> = transactions.iter().cloned().map(Arc::new).collect();
-    let candidates =
-        shared.iter().map(|transaction| (transaction, transaction.id(), codec::encode(transaction).len()));
-    chain.propose(chain.leader(), NOW, proofs(chain), candidates).unwrap()
+    let shared: Vec<SharedTransaction> = transactions.iter().cloned().map(Into::into).collect();
+    let (block, execution) = chain.propose(chain.leader(), NOW, proofs(chain), &shared).unwrap();
+    assert_eq!(execution, chain.validate(&block, &NothingKnown).unwrap(), "what others find");
+    block
 }
 
 fn decide(chain: &mut Chain, transactions: &[Transaction], certified: bool) -> Block {
@@ -96,6 +96,22 @@ fn blocks_and_skips_follow_each_other_and_carry_the_proofs_of_those_before() {
         "included once; heights 1 to 3 are proved"
     );
     assert_eq!(chain.tip().height, 4);
+}
+
+/// A block of the largest timestamp is within the rules; the validators' clocks are against it.
+#[test]
+fn behind_the_last_timestamp_there_are_only_skips() {
+    let mut chain = Chain::new(genesis());
+    let transactions: Vec<SharedTransaction> = [record(&chain, 50, "last").into()].into();
+    let (block, _) = chain.propose(chain.leader(), u64::MAX, proofs(&chain), &transactions).unwrap();
+    chain.apply(&Decided::Block(block.into()), None, &NothingKnown, true).unwrap();
+    let transaction: SharedTransaction = record(&chain, 50, "too late").into();
+    assert_eq!(chain.propose(chain.leader(), NOW, proofs(&chain), [&transaction]), None);
+    let mut pool = Pool::new(PoolLimits { transactions: 1, bytes: 1 << 20, per_sender: 1 });
+    assert_eq!(pool.admit(transaction.clone(), &chain, NOW), Ok(transaction.id()));
+    assert_eq!(pool.drop_invalid_front(&chain, NOW), []);
+    skip(&mut chain);
+    assert_eq!(chain.tip().height, 2);
 }
 
 /// Leaders of heights 2 and 3 let their turns pass and are passed over from then on.
@@ -182,6 +198,11 @@ fn every_rule_of_a_block_is_checked() {
     let reroot =
         |block: &mut Block| block.header.transactions = Block::transactions_root(&block.transactions);
     let reproof = |block: &mut Block| block.header.proofs = Block::proofs_hash(&block.proofs);
+    let forge = |block: &mut Block| {
+        let mut transaction = Transaction::clone(&block.transactions[0]);
+        transaction.signature.0[0] ^= 1;
+        block.transactions[0] = transaction.into();
+    };
     let hash = Hash([7; 32]);
     assert_eq!(broken(&|block| block.header.network = hash), BlockError::WrongNetwork(hash));
     assert_eq!(broken(&|block| block.header.height = 3), BlockError::Height { found: 3, expected: 2 });
@@ -208,10 +229,7 @@ fn every_rule_of_a_block_is_checked() {
         reproof(block);
     });
     assert_eq!(false_proof, BlockError::Proof { height: 1, error: ProofError::Signature });
-    assert_eq!(
-        broken(&|block| Arc::make_mut(&mut block.transactions[0]).signature.0[0] ^= 1),
-        BlockError::TransactionsRoot
-    );
+    assert_eq!(broken(&forge), BlockError::TransactionsRoot);
     let of_transaction = |change: &dyn Fn(&mut Block)| match broken(&|block| {
         change(block);
         reroot(block);
@@ -219,10 +237,7 @@ fn every_rule_of_a_block_is_checked() {
         BlockError::Transaction { error, .. } => error,
         other => panic!("{other}"),
     };
-    assert_eq!(
-        of_transaction(&|block| Arc::make_mut(&mut block.transactions[0]).signature.0[0] ^= 1),
-        TransactionError::Signature
-    );
+    assert_eq!(of_transaction(&forge), TransactionError::Signature);
     assert_eq!(
         of_transaction(&|block| block.transactions.push(transaction.clone().into())),
         TransactionError::AlreadyIncluded
@@ -230,7 +245,7 @@ fn every_rule_of_a_block_is_checked() {
     let foreign = |block: &mut Block| {
         let mut request = transaction.request.clone();
         request.network = hash;
-        block.transactions[0] = Arc::new(request.sign(&key(50)));
+        block.transactions[0] = request.sign(&key(50)).into();
     };
     assert_eq!(of_transaction(&foreign), TransactionError::WrongNetwork(hash));
 }
@@ -386,7 +401,7 @@ fn transactions_that_come_together_are_judged_each_by_itself() {
         (0..8).map(|number| record(&chain, 50, &number.to_string())).collect();
     transactions[3].signature.0[0] ^= 1;
     transactions[5] = transactions[1].clone();
-    let verdicts = pool.admit_all(transactions.iter().cloned().map(Arc::new).collect(), &chain, NOW);
+    let verdicts = pool.admit_all(transactions.iter().cloned().map(Into::into).collect(), &chain, NOW);
     for (number, (verdict, transaction)) in verdicts.into_iter().zip(&transactions).enumerate() {
         match number {
             3 => assert_eq!(verdict, Err(TransactionError::Signature.into())),
@@ -396,5 +411,5 @@ fn transactions_that_come_together_are_judged_each_by_itself() {
         }
     }
     assert_eq!(pool.len(), 5, "what was refused takes no place");
-    assert_eq!(pool.admit(Arc::new(transactions[7].clone()), &chain, NOW), Ok(transactions[7].id()));
+    assert_eq!(pool.admit(transactions[7].clone().into(), &chain, NOW), Ok(transactions[7].id()));
 }

@@ -18,8 +18,9 @@ pub const MAX_KNOWN: usize = 65_536;
 /// Most messages whose senders are counted; the oldest is forgotten first.
 pub const MAX_COUNTED: usize = 8192;
 
-/// Most senders remembered of one message.
-pub(super) const MAX_SENDERS: usize = 64;
+/// Most senders that are remembered, each once for each message; the oldest messages are forgotten first. Fewer for one
+/// message would let those who come late send it again and again without blame.
+pub(super) const MAX_SENDERS: usize = 65_536;
 
 /// Most bytes of data in validation at a time.
 pub const MAX_CHECKED_BYTES: usize = 32 << 20;

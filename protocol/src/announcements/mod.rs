@@ -30,7 +30,7 @@
 //!    copy, known or not, counts against the peer that sends it, at a rate that no honest mesh reaches.
 //!
 //! Bounds: `cache_size` announcements and [`MAX_CHECKED_BYTES`] of data in validation, [`MAX_KNOWN`] contents,
-//! [`MAX_COUNTED`] messages whose senders are counted, [`MAX_TYPES`] data types, [`MAX_UNANSWERED`] notifications of
+//! [`MAX_COUNTED`] messages whose senders are counted and 65,536 of these, [`MAX_TYPES`] data types, [`MAX_UNANSWERED`] notifications of
 //! one module, [`MAX_WAITING`] messages and [`MAX_WAITING_BYTES`] that wait to be published, [`MAX_BUCKETS`] buckets.
 //! How many modules there are is bounded by whoever accepts them.
 

@@ -1,10 +1,11 @@
 //! What a validator's consensus machine is told once.
 
+use crate::rules::Rules;
 use conclave_ledger::{hash::NetworkId, keys::SecretKey};
 use std::time::Duration;
 
 /// Configuration of the machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The network, from the genesis file; part of every signed payload.
     pub network: NetworkId,
@@ -14,8 +15,8 @@ pub struct Config {
     pub fast: bool,
     /// This validator's key; `None` makes a machine that follows and never signs.
     pub key: Option<SecretKey>,
-    /// Whether this process has run before: the first height that it opens is then a *late* one (see P3).
-    pub restarted: bool,
+    /// The rules that it keeps: all of them.
+    pub rules: Rules,
 }
 
 impl Config {

@@ -11,11 +11,12 @@ use crate::{
     machine::{Input, Machine, Output},
     peer::Peer,
     penalty::Penalty,
+    rules::Rule,
     time::Time,
 };
 use conclave_ledger::{
     keys::PublicKey,
-    proof::Proof,
+    proof::{Proof, ProofError},
     signed::{Height, SignatureSet, Value},
     validators::ValidatorSet,
 };
@@ -36,21 +37,43 @@ pub const BLOCKS_AHEAD: usize = 8;
 /// Decided heights whose signatures are kept, for late votes, certificates to send, and evidence.
 pub const RETIRED_HEIGHTS: usize = 64;
 
+/// A connected validator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Member {
+    key: PublicKey,
+    /// Since when, without interruption.
+    since: Time,
+}
+
+/// A height that was decided without a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Certificateless {
+    value: Value,
+    set: Arc<ValidatorSet>,
+    decided_at: Time,
+}
+
 /// The machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consensus {
     config: Arc<Config>,
     signed: Vec<SignedRecord>,
-    peers: BTreeMap<Peer, PublicKey>,
+    peers: BTreeMap<Peer, Member>,
     shown: BTreeMap<PublicKey, Height>,
     current: Option<Instance>,
+    /// Since when the current height is the next one.
+    begun: Time,
+    /// Whether the others came to the current height at most `Δ` before this node.
+    in_step: bool,
     retired: VecDeque<Instance>,
     /// Heights decided without a certificate, which a certificate outranks (R1).
-    certificateless: BTreeMap<Height, (Value, Arc<ValidatorSet>)>,
+    certificateless: BTreeMap<Height, Certificateless>,
+    /// Certificates that contradict such a height, until it is known whether they outrank it.
+    contradictions: BTreeMap<Height, (Value, Proof)>,
     ahead: BTreeMap<Height, Vec<(Peer, Message)>>,
     pending: bool,
-    /// Heights up to this one are late: opened after a restart or gone back to by R1.
+    /// Heights up to this one are late: signed in before a restart, or gone back to by R1.
     late_until: Option<Height>,
-    has_opened: bool,
     certificates_due: VecDeque<(Time, Height)>,
     announce_at: Option<Time>,
     /// Fingerprint of the proofs of the last heights.
@@ -63,16 +86,18 @@ impl Consensus {
     pub fn new(config: Config, signed: Vec<SignedRecord>) -> Self {
         Self {
             config: Arc::new(config),
+            late_until: signed.iter().map(|record| record.height).max(),
             signed,
             peers: BTreeMap::new(),
             shown: BTreeMap::new(),
             current: None,
+            begun: Time(0),
+            in_step: false,
             retired: VecDeque::new(),
             certificateless: BTreeMap::new(),
+            contradictions: BTreeMap::new(),
             ahead: BTreeMap::new(),
             pending: false,
-            late_until: None,
-            has_opened: false,
             certificates_due: VecDeque::new(),
             announce_at: None,
             proofs: 0,
@@ -101,6 +126,8 @@ impl Consensus {
     }
 
     fn begin(&mut self, height: Height, validators: Arc<ValidatorSet>, leader: &PublicKey, now: Time) {
+        self.in_step = self.is_in_step(height, now);
+        self.begun = now;
         if let Some(before) = self.current.take() {
             self.retire(before, height);
         }
@@ -109,18 +136,60 @@ impl Consensus {
         let oldest = height.saturating_sub(RETIRED_HEIGHTS as Height);
         self.signed.retain(|record| record.height >= oldest);
         self.certificateless = self.certificateless.split_off(&oldest);
-        let restarted = self.config.restarted && !self.has_opened;
-        let late = restarted || self.late_until.is_some_and(|until| height <= until);
+        self.contradictions = self.contradictions.split_off(&oldest);
+        let late = self.late_until.is_some_and(|until| height <= until);
         self.current =
             Some(Instance::new(self.config.clone(), height, validators, leader, late, &self.signed));
+        self.note_timeliness();
         for (peer, message) in self.ahead.remove(&height).unwrap_or_default() {
             self.receive(peer, message, now);
         }
         self.progress(now);
     }
 
+    /// Whether the others come to this height at most `Δ` before this node: it has decided the one before by itself,
+    /// and has been in touch with all but `f` validators for `Δ`. Had they decided it before, they would have told this
+    /// node by then.
+    fn is_in_step(&self, height: Height, now: Time) -> bool {
+        self.current.as_ref().is_some_and(|before| {
+            let has_decided = before.height() + 1 == height && before.is_announced();
+            has_decided && self.in_touch_from(before.set()).is_some_and(|from| from <= now)
+        })
+    }
+
+    /// From when on a height that is opened here is known to be opened in time: `Δ` after all but `f` validators were
+    /// connected, and, unless this node came to the height in step with them, `Δ` after it did. An honest one that had
+    /// opened it before would have made this node open it meanwhile.
+    fn note_timeliness(&mut self) {
+        let Some(current) = &self.current else { return };
+        let in_touch = self.in_touch_from(current.set());
+        let caught_up = if self.in_step { Time(0) } else { self.begun + self.config.delta };
+        if let Some(current) = &mut self.current {
+            current.set_timely_from(in_touch, caught_up);
+        }
+    }
+
+    /// `Δ` after all but `f` validators were connected, this one counted; `None` if they are not.
+    fn in_touch_from(&self, set: &ValidatorSet) -> Option<Time> {
+        let others = (set.len() - set.faulty().min(set.len())).saturating_sub(1);
+        let own = self.config.key.as_ref().map(|key| key.public());
+        let mut since: BTreeMap<PublicKey, Time> = BTreeMap::new();
+        for member in self.peers.values() {
+            let counts = set.index_of(&member.key).is_some_and(|index| set.signer(index).is_some());
+            if counts && Some(member.key) != own {
+                let known = since.entry(member.key).or_insert(member.since);
+                *known = member.since.min(*known);
+            }
+        }
+        let mut since: Vec<Time> = since.into_values().collect();
+        since.sort_unstable();
+        match others.checked_sub(1) {
+            None => Some(Time(0)),
+            Some(last) => since.get(last).map(|last| *last + self.config.delta),
+        }
+    }
+
     fn retire(&mut self, mut instance: Instance, next: Height) {
-        self.has_opened |= instance.is_open();
         if instance.height() < next {
             instance.retire();
             self.keep_retired(instance);
@@ -169,9 +238,12 @@ impl Consensus {
             Effect::Event(Event::Decide { height, value, block, proof }) => {
                 self.announce_at = Some(now + self.config.announce_delay());
                 if proof.as_ref().is_some_and(Proof::is_certificate) {
-                    self.certificates_due.push_back((now + self.config.certificate_delay(), height));
+                    if self.config.rules.keep(Rule::C2) {
+                        self.certificates_due.push_back((now + self.config.certificate_delay(), height));
+                    }
                 } else if let Some(instance) = &self.current {
-                    self.certificateless.insert(height, (value, instance.set().clone()));
+                    let set = instance.set().clone();
+                    self.certificateless.insert(height, Certificateless { value, set, decided_at: now });
                 }
                 self.emit(Event::Decide { height, value, block, proof });
             }
@@ -192,8 +264,9 @@ impl Consensus {
     fn peers_that_named(&self, block: &conclave_ledger::hash::BlockHash) -> Vec<Peer> {
         let Some(instance) = &self.current else { return Vec::new() };
         let namers = instance.namers(block);
-        let named =
-            |key: &PublicKey| instance.set().index_of(key).is_some_and(|index| namers.contains(&index));
+        let named = |member: &Member| {
+            instance.set().index_of(&member.key).is_some_and(|index| namers.contains(&index))
+        };
         let (mut first, others): (Vec<Peer>, Vec<Peer>) =
             self.peers.keys().partition(|peer| self.peers.get(peer).is_some_and(named));
         first.extend(others);
@@ -203,7 +276,7 @@ impl Consensus {
     // --- Messages --------------------------------------------------------------------------------------------
 
     fn receive(&mut self, peer: Peer, message: Message, now: Time) {
-        let Some(key) = self.peers.get(&peer).copied() else {
+        let Some(key) = self.peers.get(&peer).map(|member| member.key) else {
             return self
                 .penalize(peer, Penalty::serious("a consensus message from a peer that is no validator"));
         };
@@ -218,8 +291,8 @@ impl Consensus {
             let Some(index) = current.set().index_of(&key) else {
                 return self.penalize(peer, Penalty::slight("a message of a height that it does not decide"));
             };
-            // Usually the certificate is on its way; where it is not, sync has the proof.
-            if matches!(message, Message::Decided { .. }) && current.decision().is_none() {
+            // Usually the certificate, or the block that it is on, is on its way; where it is not, sync has both.
+            if matches!(message, Message::Decided { .. }) && !current.is_announced() {
                 return self.emit(Event::Behind { peer, height: height + 1 });
             }
             if let Err(penalty) = current.receive(index, message, now) {
@@ -232,14 +305,12 @@ impl Consensus {
 
     fn receive_retired(&mut self, peer: Peer, key: &PublicKey, message: Message, now: Time) {
         if let Message::Certificate { height, value, votes, .. } = &message
-            && let Some((decided, set)) = self.certificateless.get(height)
-            && decided != value
+            && let Some(verified) = self.contradicted(*height, *value, Proof::Certificate(votes.clone()), now)
         {
-            let (height, value, proof) = (*height, *value, Proof::Certificate(votes.clone()));
-            return match proof.verify(self.config.network, height, &value, set) {
-                Ok(()) => self.repair(height, value, proof),
-                Err(error) => self.penalize(peer, Penalty::fatal(format!("a certificate: {error}"))),
-            };
+            if let Err(error) = verified {
+                self.penalize(peer, Penalty::fatal(format!("a certificate: {error}")));
+            }
+            return;
         }
         let Some(instance) = self.retired.iter_mut().find(|instance| instance.height() == message.height())
         else {
@@ -279,23 +350,40 @@ impl Consensus {
                 self.progress(now);
             }
             _ => {
-                let proof = Proof::Certificate(votes);
-                if let Some((decided, set)) = self.certificateless.get(&height)
-                    && *decided != value
-                    && proof.verify(self.config.network, height, &value, set).is_ok()
-                {
-                    self.repair(height, value, proof);
-                }
+                // As above.
+                let _ = self.contradicted(height, value, Proof::Certificate(votes), now);
             }
         }
     }
 
+    /// Notes a certificate on something else than what was decided at `height` without one; `None` if it was not, or
+    /// not without.
+    fn contradicted(
+        &mut self,
+        height: Height,
+        value: Value,
+        proof: Proof,
+        now: Time,
+    ) -> Option<Result<(), ProofError>> {
+        let decided = self.certificateless.get(&height).filter(|decided| decided.value != value)?;
+        if !self.config.rules.keep(Rule::R1) {
+            return None;
+        }
+        let verified = proof.verify(self.config.network, height, &value, &decided.set);
+        if verified.is_ok() {
+            self.contradictions.insert(height, (value, proof));
+        }
+        self.repair_contradicted(now);
+        Some(verified)
+    }
+
     /// A height that was decided elsewhere, or before a restart: late messages about it are understood, and a
     /// certificate outranks it if it has none itself.
-    fn decided(&mut self, past: Past) {
+    fn decided(&mut self, past: Past, now: Time) {
         let Past { height, value, proof, leader, validators } = past;
         if !proof.as_ref().is_some_and(Proof::is_certificate) {
-            self.certificateless.insert(height, (value, validators.clone()));
+            let set = validators.clone();
+            self.certificateless.insert(height, Certificateless { value, set, decided_at: now });
         }
         match &mut self.current {
             Some(current) if current.height() == height => current.settled(value, proof),
@@ -315,11 +403,32 @@ impl Consensus {
         }
     }
 
+    /// When the commits to a height decided without a certificate are here, if they ever are.
+    fn commits_due(&self, decided: &Certificateless) -> Time {
+        decided.decided_at + self.config.window()
+    }
+
     /// R1: the node goes back to the state before the height and begins it again; everything signed stays signed.
-    fn repair(&mut self, height: Height, value: Value, proof: Proof) {
-        self.late_until = self.height();
-        self.certificateless.split_off(&height);
-        self.emit(Event::Repair { height, value, proof });
+    ///
+    /// But not where all honest validators may have decided as it did: a faulty one can keep a certificate to itself until
+    /// the height is over. So the commits are waited for, and those of `n − f` make the decision final.
+    fn repair_contradicted(&mut self, now: Time) {
+        for (height, (value, proof)) in std::mem::take(&mut self.contradictions) {
+            let Some(decided) = self.certificateless.get(&height) else { continue };
+            let instance = self.retired.iter().find(|instance| instance.height() == height);
+            let commits = instance.map_or(0, |instance| instance.count_commits(&decided.value));
+            if commits >= decided.set.len() - decided.set.faulty().min(decided.set.len()) {
+                continue;
+            }
+            if now < self.commits_due(decided) {
+                self.contradictions.insert(height, (value, proof));
+                continue;
+            }
+            self.late_until = self.height();
+            self.certificateless.split_off(&height);
+            self.contradictions.clear();
+            return self.emit(Event::Repair { height, value, proof });
+        }
     }
 
     fn keep_for_later(&mut self, peer: Peer, message: Message) {
@@ -349,8 +458,9 @@ impl Consensus {
 
     /// After a reconnect: what was decided last, then everything said in the open height, in order.
     fn joined(&mut self, peer: Peer, key: PublicKey, now: Time) {
-        self.peers.insert(peer, key);
+        self.peers.insert(peer, Member { key, since: now });
         self.shown.entry(key).or_default();
+        self.note_timeliness();
         if let Some(tip) = self.height().map(|height| height.saturating_sub(1)).filter(|tip| *tip > 0) {
             self.send(peer, Message::Decided { height: tip, proofs: self.proofs });
         }
@@ -386,7 +496,7 @@ impl Consensus {
             let behind: Vec<Peer> = self
                 .peers
                 .iter()
-                .filter(|(_, key)| self.shown.get(key).is_none_or(|shown| *shown < height))
+                .filter(|(_, member)| self.shown.get(&member.key).is_none_or(|shown| *shown < height))
                 .map(|(peer, _)| *peer)
                 .collect();
             let instances = self.retired.iter_mut().chain(self.current.as_mut());
@@ -440,6 +550,7 @@ impl Machine for Consensus {
             Input::Connected(_) => {}
             Input::Disconnected(peer) => {
                 self.peers.remove(&peer);
+                self.note_timeliness();
             }
             Input::Received(peer, message) => self.receive(peer, message, now),
             Input::Command(command) => self.command(command, now),
@@ -452,17 +563,26 @@ impl Machine for Consensus {
         }
         self.drain(now);
         self.send_certificates(now);
+        self.repair_contradicted(now);
         self.announce(now);
     }
 
     fn poll_output(&mut self) -> Option<Output<Self>> {
+        let is_message = |output: &Output<Self>| matches!(output, Output::Send(..));
+        if !self.config.rules.keep(Rule::WriteAhead)
+            && let Some(first) = self.outputs.iter().position(is_message)
+        {
+            return self.outputs.remove(first);
+        }
         self.outputs.pop_front()
     }
 
     fn poll_timeout(&self) -> Option<Time> {
         let instance = self.current.as_ref().and_then(Instance::poll_timeout);
         let certificate = self.certificates_due.front().map(|(due, _)| *due);
-        [instance, certificate, self.announce_at].into_iter().flatten().min()
+        let contradicted = self.contradictions.keys().filter_map(|height| self.certificateless.get(height));
+        let repair = contradicted.map(|decided| self.commits_due(decided)).min();
+        [instance, certificate, repair, self.announce_at].into_iter().flatten().min()
     }
 }
 
@@ -488,7 +608,7 @@ impl Consensus {
             Command::Proposed { height, block, kind, signature } => {
                 self.with_current(height, now, |instance| instance.recall_proposal(block, kind, &signature));
             }
-            Command::Decided(past) => self.decided(past),
+            Command::Decided(past) => self.decided(past, now),
             Command::Certificate { height, value, votes } => self.certificate(height, value, votes, now),
             Command::Proofs(fingerprint) => self.note_proofs(fingerprint, now),
             Command::Certified(height) => {

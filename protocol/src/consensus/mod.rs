@@ -25,7 +25,7 @@
 //! | end | the accepted certificate's value; else the one extracted block, if valid and supported; else `Skip` | `instance/closing.rs` |
 //! | P2 | with `f < n/3`, without a certificate, only with `Closing` from `q` validators; otherwise the height halts | `instance/closing.rs` |
 //! | P3 | how a halted height, or one opened after a restart, is closed later | `instance/closing.rs` |
-//! | R1 | a certificate outranks a decision made without one: go back and follow it | `machine.rs` |
+//! | R1 | a certificate outranks a decision made without one, unless `n − f` have committed to it: go back and follow it | `machine.rs` |
 //!
 //! Sources: D. Dolev, H. R. Strong, *Authenticated Algorithms for Byzantine Agreement*, SIAM J. Comput. 12(4),
 //! 1983; I. Abraham, K. Nayak, L. Ren, Z. Xiang, *Good-case Latency of Byzantine Broadcast*, PODC 2021. Why the
@@ -40,6 +40,11 @@
 //!   certificate; any other is pulled when its chain has grown long enough, within the same `Δ`.
 //! - A node that restarts does not know how far the others' windows are: its first height is *late* and closes by
 //!   certificate, by commits, or by P3, never by its own clock.
+//! - A node that was away when the others opened a height does not know how far their windows are. A height is
+//!   therefore *late* if it is opened less than `Δ` after the node was connected to all but `f` validators, or less than
+//!   `Δ` after it came to the height out of step with them (see `machine.rs`); if that many are not connected all the
+//!   time until it is decided; and if the log holds a signature for it from before a restart. Late heights close by
+//!   certificate, by commits, or by P3, never by the node's own clock.
 //!
 //! # What the machine needs
 //!

@@ -7,10 +7,9 @@ use crate::{
     penalty::Penalty,
     time::Time,
 };
-use conclave_ledger::{hash::TransactionId, transaction::Transaction};
+use conclave_ledger::{hash::TransactionId, transaction::SharedTransaction};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
     time::Duration,
 };
 
@@ -47,27 +46,18 @@ impl Config {
 #[derive(Clone, Debug)]
 pub enum Command {
     /// A transaction was submitted here and admitted to the pool.
-    Submitted {
-        /// Its id.
-        id: TransactionId,
-        /// The transaction.
-        transaction: Arc<Transaction>,
-        /// Its canonical size in bytes.
-        size: usize,
-    },
+    Submitted(SharedTransaction),
     /// A peer's transaction was admitted to the pool.
     Admitted {
-        /// Its id.
-        id: TransactionId,
         /// The transaction.
-        transaction: Arc<Transaction>,
-        /// Its canonical size in bytes.
-        size: usize,
+        transaction: SharedTransaction,
         /// Who sent it.
         peer: Peer,
     },
     /// These are decided or dropped.
     Gone(Vec<TransactionId>),
+    /// These still wait, although a height is open: peers may have refused them at another height, and are told again.
+    Remind(Vec<TransactionId>),
 }
 
 /// What the machine tells the node.
@@ -79,13 +69,12 @@ pub enum Event {
         /// Who sent them.
         peer: Peer,
         /// The transactions.
-        transactions: Vec<Arc<Transaction>>,
+        transactions: Vec<SharedTransaction>,
     },
 }
 
 struct Tracked {
-    transaction: Arc<Transaction>,
-    size: usize,
+    transaction: SharedTransaction,
     /// Peers that have it.
     holders: BTreeSet<Peer>,
     announce_at: Option<Time>,
@@ -109,7 +98,7 @@ pub struct Dissemination {
     /// How many of the ids that are pulled each peer was the first to announce.
     wanted_of: BTreeMap<Peer, usize>,
     /// Transactions on their way to a peer, gathered until the next output.
-    outgoing: BTreeMap<Peer, Vec<(Arc<Transaction>, usize)>>,
+    outgoing: BTreeMap<Peer, Vec<SharedTransaction>>,
     outputs: VecDeque<Output<Self>>,
 }
 
@@ -146,36 +135,39 @@ impl Dissemination {
         self.wanted.values_mut().for_each(|wanted| wanted.announcers.retain(|announcer| *announcer != peer));
     }
 
-    fn track(&mut self, id: TransactionId, tracked: Tracked) -> bool {
+    fn track(&mut self, tracked: Tracked) {
+        let id = tracked.transaction.id();
         if self.tracked.len() >= MAX_TRACKED || self.tracked.contains_key(&id) {
-            return false;
+            return;
         }
         if let Some(at) = tracked.announce_at {
             self.announcements.insert((at, id));
         }
         self.tracked.insert(id, tracked);
-        true
     }
 
-    fn submitted(&mut self, id: TransactionId, transaction: Arc<Transaction>, size: usize) {
+    fn submitted(&mut self, transaction: SharedTransaction) {
         for peer in &self.peers {
-            self.outgoing.entry(*peer).or_default().push((transaction.clone(), size));
+            self.outgoing.entry(*peer).or_default().push(transaction.clone());
         }
         let holders = self.peers.clone();
-        self.track(id, Tracked { transaction, size, holders, announce_at: None });
+        self.track(Tracked { transaction, holders, announce_at: None });
     }
 
-    fn admitted(
-        &mut self,
-        id: TransactionId,
-        transaction: Arc<Transaction>,
-        size: usize,
-        peer: Peer,
-        now: Time,
-    ) {
+    fn admitted(&mut self, transaction: SharedTransaction, peer: Peer, now: Time) {
         let announce_at = Some(now + self.config.announce_delay);
-        self.forget_wanted(&id);
-        self.track(id, Tracked { transaction, size, holders: BTreeSet::from([peer]), announce_at });
+        self.forget_wanted(&transaction.id());
+        self.track(Tracked { transaction, holders: BTreeSet::from([peer]), announce_at });
+    }
+
+    /// Tells all peers again of transactions; those who were sent one before may ask for it once more.
+    fn remind(&mut self, ids: Vec<TransactionId>) {
+        let known: Vec<TransactionId> = ids.into_iter().filter(|id| self.tracked.contains_key(id)).collect();
+        for id in &known {
+            self.tracked.get_mut(id).into_iter().for_each(|tracked| tracked.holders.clear());
+        }
+        let have = self.peers.iter().map(|peer| (*peer, known.clone())).collect();
+        self.send_ids(have, Message::Have);
     }
 
     fn gone(&mut self, id: &TransactionId) {
@@ -217,15 +209,14 @@ impl Dissemination {
                     if let Some(tracked) = self.tracked.get_mut(&id)
                         && tracked.holders.insert(peer)
                     {
-                        let item = (tracked.transaction.clone(), tracked.size);
-                        self.outgoing.entry(peer).or_default().push(item);
+                        self.outgoing.entry(peer).or_default().push(tracked.transaction.clone());
                     }
                 }
             }
         }
     }
 
-    fn receive_transactions(&mut self, peer: Peer, mut transactions: Vec<Arc<Transaction>>) {
+    fn receive_transactions(&mut self, peer: Peer, mut transactions: Vec<SharedTransaction>) {
         transactions.retain(|transaction| match self.tracked.get_mut(&transaction.id()) {
             Some(tracked) => {
                 tracked.holders.insert(peer);
@@ -301,9 +292,9 @@ impl Dissemination {
     fn flush(&mut self) {
         for (peer, items) in std::mem::take(&mut self.outgoing) {
             let (mut batch, mut bytes) = (Vec::new(), 0);
-            for (transaction, size) in items {
+            for transaction in items {
+                bytes += transaction.size();
                 batch.push(transaction);
-                bytes += size;
                 if batch.len() == MAX_ITEMS || bytes >= BATCH_BYTES {
                     let full = Message::Transactions(std::mem::take(&mut batch));
                     self.outputs.push_back(Output::Send(peer, full));
@@ -327,12 +318,9 @@ impl Machine for Dissemination {
             Input::Connected(peer) => self.connected(peer),
             Input::Disconnected(peer) => self.disconnected(peer),
             Input::Received(peer, message) => self.receive(peer, message, now),
-            Input::Command(Command::Submitted { id, transaction, size }) => {
-                self.submitted(id, transaction, size)
-            }
-            Input::Command(Command::Admitted { id, transaction, size, peer }) => {
-                self.admitted(id, transaction, size, peer, now);
-            }
+            Input::Command(Command::Submitted(transaction)) => self.submitted(transaction),
+            Input::Command(Command::Admitted { transaction, peer }) => self.admitted(transaction, peer, now),
+            Input::Command(Command::Remind(ids)) => self.remind(ids),
             Input::Command(Command::Gone(ids)) => ids.iter().for_each(|id| self.gone(id)),
         }
         self.pull(now);

@@ -1,8 +1,7 @@
 //! What nodes say to each other about transactions.
 
-use conclave_ledger::{hash::TransactionId, transaction::Transaction};
+use conclave_ledger::{hash::TransactionId, transaction::SharedTransaction};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// Most transactions or ids in one message.
 pub const MAX_ITEMS: usize = 512;
@@ -18,7 +17,7 @@ pub const MAX_MESSAGE_BYTES: usize = BATCH_BYTES + (1 << 20) + (64 << 10);
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Message {
     /// Transactions, pushed by the node at which they were submitted or pulled by `Want`.
-    Transactions(Vec<Arc<Transaction>>),
+    Transactions(Vec<SharedTransaction>),
     /// The sender has these.
     Have(Vec<TransactionId>),
     /// The sender lacks these and was told that the receiver has them.

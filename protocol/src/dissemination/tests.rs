@@ -13,12 +13,11 @@ use conclave_ledger::{
     codec,
     hash::{Hash, TransactionId},
     keys::{PublicKey, Signature},
-    transaction::{Request, Transaction},
+    transaction::{Request, SharedTransaction, Transaction},
 };
 use proptest::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
@@ -33,7 +32,7 @@ fn at(ms: u64) -> Time {
 }
 
 /// A transaction whose signature nobody looks at here.
-fn transaction(number: u64, bytes: usize) -> Arc<Transaction> {
+fn transaction(number: u64, bytes: usize) -> SharedTransaction {
     let mut data = number.to_be_bytes().to_vec();
     data.resize(bytes.max(8), 0);
     let request = Request {
@@ -42,7 +41,7 @@ fn transaction(number: u64, bytes: usize) -> Arc<Transaction> {
         expires: 1000,
         payload: Payload::Record(Record { kind: "test".to_owned(), data: Bytes(data) }),
     };
-    Arc::new(Transaction { request, signature: Signature([0; 64]), stamp: None })
+    Transaction { request, signature: Signature([0; 64]), stamp: None }.into()
 }
 
 fn machine() -> Dissemination {
@@ -77,10 +76,9 @@ fn receive(machine: &mut Dissemination, from: u8, message: Message, ms: u64) -> 
     handle(machine, Input::Received(peer(from), message), ms)
 }
 
-fn submit(machine: &mut Dissemination, transaction: Arc<Transaction>) -> TransactionId {
-    let (id, size) = (transaction.id(), codec::encode(&transaction).len());
-    let command = Command::Submitted { id, transaction, size };
-    machine.handle(Input::Command(command), at(0));
+fn submit(machine: &mut Dissemination, transaction: SharedTransaction) -> TransactionId {
+    let id = transaction.id();
+    machine.handle(Input::Command(Command::Submitted(transaction)), at(0));
     id
 }
 
@@ -131,9 +129,8 @@ impl World {
             }
             for Event::Check { peer, transactions } in wanted.events {
                 for transaction in transactions {
-                    let (id, size) = (transaction.id(), codec::encode(&transaction).len());
-                    self.admitted.entry((number, id)).or_insert(now);
-                    let command = Command::Admitted { id, transaction, size, peer };
+                    self.admitted.entry((number, transaction.id())).or_insert(now);
+                    let command = Command::Admitted { transaction, peer };
                     self.nodes.get_mut(&number).unwrap().handle(Input::Command(command), now);
                 }
             }
@@ -354,14 +351,10 @@ fn run(steps: &[(u64, Step)]) -> Vec<String> {
             }
             Step::Have(from, numbers) => Input::Received(peer(*from), Message::Have(ids(numbers))),
             Step::Want(from, numbers) => Input::Received(peer(*from), Message::Want(ids(numbers))),
-            Step::Submitted(number) => {
-                let transaction = transaction(*number, 8);
-                Input::Command(Command::Submitted { id: transaction.id(), transaction, size: 200 })
-            }
+            Step::Submitted(number) => Input::Command(Command::Submitted(transaction(*number, 8))),
             Step::Admitted(from, number) => {
-                let transaction = transaction(*number, 8);
-                let (id, peer) = (transaction.id(), peer(*from));
-                Input::Command(Command::Admitted { id, transaction, size: 200, peer })
+                let (transaction, peer) = (transaction(*number, 8), peer(*from));
+                Input::Command(Command::Admitted { transaction, peer })
             }
             Step::Gone(numbers) => Input::Command(Command::Gone(ids(numbers))),
             Step::Timeout => {

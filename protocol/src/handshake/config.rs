@@ -1,7 +1,7 @@
 //! What the handshake machine is told once.
 
 use super::message::Role;
-use crate::peer::Peer;
+use crate::{peer::Peer, rules::Rules};
 use conclave_ledger::{hash::NetworkId, keys::SecretKey};
 use std::time::Duration;
 
@@ -28,10 +28,14 @@ pub struct Config {
     pub longest_retry: Duration,
     /// Pause between dials of an address that was given up (default 10 s).
     pub slow_retry: Duration,
+    /// Longest pause before a peer is dialled again that had no use for this node, or no place (default 60 s).
+    pub unwelcome_retry: Duration,
     /// Two connections dialled in opposite directions within this time count as dialled at once (default 2 s).
     pub simultaneous_window: Duration,
     /// How long the acknowledgements of a `Goodbye` are waited for (default 500 ms).
     pub goodbye_timeout: Duration,
     /// Seed of challenges and jitter; never twice the same.
     pub seed: [u8; 32],
+    /// The rules that it keeps: all of them.
+    pub rules: Rules,
 }

@@ -20,7 +20,14 @@ struct Address {
     good_since: Option<Time>,
     next: Time,
     dialling: bool,
+    /// Whether its peer has no use for this node, or no place, and said so on the connection that is there.
+    is_unwelcome: bool,
+    /// How often in a row it has said so.
+    unwelcome: u32,
 }
+
+/// Pause before a peer is dialled again that had no use for this node, or no place; it doubles each time in a row.
+const FIRST_UNWELCOME: Duration = Duration::from_secs(5);
 
 /// The addresses.
 #[derive(Default)]
@@ -33,7 +40,16 @@ impl Dialling {
             return;
         }
         let next = if peer.is_some_and(|peer| peer < config.peer) { now + COURTESY } else { now };
-        self.0.push(Address { address, peer, failures: 0, good_since: None, next, dialling: false });
+        self.0.push(Address {
+            address,
+            peer,
+            failures: 0,
+            good_since: None,
+            next,
+            dialling: false,
+            is_unwelcome: false,
+            unwelcome: 0,
+        });
     }
 
     /// The dials that are due; `connected` says whom not to dial.
@@ -80,10 +96,10 @@ impl Dialling {
             .for_each(|known| known.good_since = Some(now));
     }
 
-    /// The peer has no use for this node now: it is dialled slowly from here on.
-    pub(super) fn unwelcome(&mut self, config: &Config, peer: &Peer) {
+    /// The peer has no use for this node now, or no place: it is left alone for a while.
+    pub(super) fn unwelcome(&mut self, peer: &Peer) {
         for known in self.0.iter_mut().filter(|known| known.peer.as_ref() == Some(peer)) {
-            (known.failures, known.good_since) = (known.failures.max(config.max_attempts), None);
+            (known.is_unwelcome, known.good_since) = (true, None);
         }
     }
 
@@ -94,6 +110,13 @@ impl Dialling {
             if known.good_since.take().is_some_and(|since| now.since(since) > config.longest_retry) {
                 known.failures = 0;
             }
+            if std::mem::take(&mut known.is_unwelcome) {
+                let pause = FIRST_UNWELCOME.saturating_mul(1 << known.unwelcome.min(16));
+                known.next = now + pause.min(config.unwelcome_retry);
+                known.unwelcome = known.unwelcome.saturating_add(1);
+                continue;
+            }
+            known.unwelcome = 0;
             known.next = now + pause(config, known.failures, random);
             known.failures = known.failures.saturating_add(1);
         }

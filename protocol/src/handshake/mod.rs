@@ -21,13 +21,22 @@
 //! restarted validator out until the old connection times out.
 //!
 //! **Dialling.** Configured addresses are dialled with exponential pauses; after `max_attempts` the machine says
-//! so and goes on slowly. Of two nodes that know each other the larger identifier waits a moment first.
+//! so and goes on slowly. A peer that has no place for this node is left alone ever longer, up
+//! to a minute. Of two nodes that know each other the larger identifier waits a moment first.
 
+mod answering;
+mod asking;
+mod checks;
 mod config;
+mod connections;
 mod dialling;
 mod event;
+mod leaving;
+mod losses;
 mod machine;
 mod message;
+mod refusals;
+mod state;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -12,6 +12,7 @@ use crate::{
     peer::Peer,
     peer_record::PeerRecord,
     penalty::Penalty,
+    rules::{Rule, Rules},
     time::Time,
 };
 use conclave_ledger::{bytes::Bytes, hash::Hash, keys::SecretKey};
@@ -45,9 +46,11 @@ fn config(number: u8, seed: u8) -> Config {
         first_retry: Duration::from_millis(100),
         longest_retry: Duration::from_secs(2),
         slow_retry: Duration::from_secs(10),
+        unwelcome_retry: Duration::from_secs(60),
         simultaneous_window: Duration::from_secs(2),
         goodbye_timeout: Duration::from_millis(500),
         seed: [seed; 32],
+        rules: Rules::default(),
     }
 }
 

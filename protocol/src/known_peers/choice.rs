@@ -44,7 +44,7 @@ impl KnownPeers {
         }
         let dialled = self.connected.values().filter(|connection| connection.dialled).count();
         let meeting = self.connected.values().filter(|connection| connection.dialled && !connection.admitted);
-        let missing = self.config.target_connections.saturating_sub(dialled + under_way);
+        let missing = self.places().outgoing.saturating_sub(dialled + under_way);
         free.min(missing).min(MAX_MEETING.saturating_sub(meeting.count() + under_way))
     }
 

@@ -19,8 +19,10 @@ pub const MAX_ADDRESS_BYTES: usize = 256;
 /// Who told of a peer first: what one of them tells fills only a part of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Teller {
-    /// A finder.
+    /// A finder: all trackers of an earlier run are one.
     Finder(Source),
+    /// A tracker, so that one that lies leaves room for what the others tell.
+    Tracker(Peer),
     /// A peer; the peer itself, if it came by itself.
     Peer(Peer),
 }
@@ -69,6 +71,8 @@ pub struct Entry {
     pub anchor: bool,
     /// Failures in a row.
     pub failures: u32,
+    /// How often in a row it had no place for this node.
+    pub(super) full: u32,
     /// When it was heard of or met last.
     pub(super) heard: Time,
     /// Not to be dialled before.
@@ -89,6 +93,7 @@ impl Entry {
             met: false,
             anchor: false,
             failures: 0,
+            full: 0,
             heard: now,
             next_dial: now,
             dialling_until: None,

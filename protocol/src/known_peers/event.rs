@@ -10,10 +10,13 @@ use std::{collections::BTreeSet, time::Duration};
 pub struct Config {
     /// This node.
     pub peer: Peer,
-    /// Connections that an observer keeps up by dialling (default 8). Validators keep none besides each other.
+    /// Connections that an observer keeps up by dialling (default 8), as far as
+    /// [`Places`](super::Places) allow. Validators keep none besides each other.
     pub target_connections: usize,
-    /// Observers that stay connected because they dialled this node (default 64).
+    /// Observers that stay connected because they dialled this node (default 64), likewise.
     pub max_observers: usize,
+    /// Most connections at a time, whoever dialled (default 512). The swarm refuses what is more.
+    pub max_connections: usize,
     /// Time between two refreshments (default 10 min).
     pub refresh_interval: Duration,
     /// Failures in a row after which a peer is dropped (default 10).
@@ -35,6 +38,8 @@ pub enum Command {
         addresses: Vec<String>,
         /// Which finder.
         source: Source,
+        /// Which tracker, if it was one.
+        by: Option<Peer>,
     },
     /// A peer told of another.
     Told {
@@ -63,7 +68,17 @@ pub enum Command {
         /// Who.
         peer: Peer,
     },
-    /// A dial of [`Event::Dial`] failed.
+    /// An admitted peer asks this node for others, which takes work to answer.
+    Asks {
+        /// Who.
+        peer: Peer,
+    },
+    /// It is answered.
+    Answered {
+        /// Who.
+        peer: Peer,
+    },
+    /// A dial of [`Event::Dial`] failed, or the connection that came of it was closed before the handshake was done.
     DialFailed {
         /// Whom.
         peer: Peer,

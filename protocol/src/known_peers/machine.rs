@@ -3,6 +3,7 @@
 use super::{
     entry::{Entry, Standing, Teller},
     event::{Command, Config, Event, Release},
+    places::Places,
     source::Source,
     table::Table,
 };
@@ -25,11 +26,14 @@ use std::{
 /// Connections that are kept over a restart.
 pub const ANCHORS: usize = 2;
 
-/// How long an observer may stay for which there is no place: to be admitted and to ask for addresses.
+/// How long an observer may stay for which there is no place, once it is admitted: to ask for addresses.
 pub const VISIT: Duration = Duration::from_secs(30);
 
-/// Most observers that visit so.
-pub const MAX_VISITORS: usize = 16;
+/// How long it may stay without asking.
+pub const ASKS_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long it stays when it was answered, so that the answer gets there.
+const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
 /// Most peers that are kept out of the table.
 const MAX_KEPT_OUT: usize = 1024;
@@ -43,8 +47,11 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// Longest pause between two dials of a peer.
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
 
-/// How long a peer is left alone that had no place for this node.
-const FULL_PAUSE: Duration = Duration::from_secs(60);
+/// How long a peer is left alone that had no place for this node; it doubles each time in a row.
+const FULL_PAUSE: Duration = Duration::from_secs(5);
+
+/// Longest such pause. A connection that lasted longer was none of those that are ended for want of room.
+const LONGEST_FULL_PAUSE: Duration = Duration::from_secs(60);
 
 /// Pause before the finders are asked again while too few peers are known; it doubles each time.
 const FIRST_WANT: Duration = Duration::from_secs(2);
@@ -114,6 +121,11 @@ impl KnownPeers {
         self.connected.contains_key(peer)
     }
 
+    /// Whether a peer is being dialled, or met.
+    pub fn is_dialled(&self, peer: &Peer) -> bool {
+        self.table.get(peer).is_some_and(|entry| entry.dialling_until.is_some())
+    }
+
     /// The longest connections of the kind that may be replaced: they are not.
     pub fn anchors(&self) -> Vec<Peer> {
         let mut held: Vec<(Time, Peer)> = self
@@ -180,9 +192,9 @@ impl KnownPeers {
         self.table.get_mut(&peer)
     }
 
-    fn found(&mut self, peer: Peer, addresses: Vec<String>, source: Source, now: Time) {
+    fn found(&mut self, peer: Peer, addresses: Vec<String>, (source, teller): (Source, Teller), now: Time) {
         let group = addresses.first().map_or(NetworkGroup::Other, |address| NetworkGroup::of(address));
-        if let Some(entry) = self.entry(peer, Teller::Finder(source), group, false, now) {
+        if let Some(entry) = self.entry(peer, teller, group, false, now) {
             entry.sources.insert(source);
             entry.heard = now;
             entry.take_addresses(&peer, addresses);
@@ -216,10 +228,19 @@ impl KnownPeers {
         if self.is_validator && dialled && validator.is_none() && !is_configured {
             return self.release(peer, Release::NotNeeded, now);
         }
-        let incoming = self.incoming().count();
-        if !dialled && validator.is_none() && incoming > self.config.max_observers + MAX_VISITORS {
+        let Places { settled, visitors, .. } = self.places();
+        if !dialled && validator.is_none() && self.incoming().count() > settled + visitors {
             self.release(peer, Release::Full, now);
         }
+    }
+
+    /// How the connections of this node are divided now.
+    pub(super) fn places(&self) -> Places {
+        if self.is_validator {
+            return Places::of_validator(&self.config, self.validators.len());
+        }
+        let dialled = self.connected.values().filter(|connection| connection.dialled).count();
+        Places::of_observer(&self.config, dialled)
     }
 
     /// Observers that dialled this node.
@@ -246,18 +267,25 @@ impl KnownPeers {
 
     fn admitted(&mut self, peer: Peer, now: Time) {
         let settled = self.incoming().filter(|one| one.admitted && one.visits_until.is_none()).count();
+        let is_full = settled >= self.places().settled;
         let Some(connection) = self.connected.get_mut(&peer) else { return };
         if std::mem::replace(&mut connection.admitted, true) {
             return;
         }
         let is_observer = !connection.dialled && connection.validator.is_none();
-        if is_observer && settled >= self.config.max_observers {
-            connection.visits_until = Some(now + VISIT);
+        if is_observer && is_full {
+            connection.visits_until = Some(now + ASKS_WITHIN);
         }
         self.enter(peer, now);
         if let Some((_, old)) = self.replacing.take_if(|(fresh, _)| *fresh == peer) {
             self.release(old, Release::NotNeeded, now);
         }
+    }
+
+    /// A visitor may stay until then.
+    fn visits_until(&mut self, peer: &Peer, until: Time) {
+        let visit = self.connected.get_mut(peer).and_then(|connection| connection.visits_until.as_mut());
+        visit.into_iter().for_each(|visit| *visit = until);
     }
 
     fn release(&mut self, peer: Peer, why: Release, now: Time) {
@@ -270,12 +298,15 @@ impl KnownPeers {
     }
 
     fn disconnected(&mut self, peer: Peer, now: Time) {
-        if self.connected.remove(&peer).is_some() {
+        if let Some(connection) = self.connected.remove(&peer) {
             self.want_pause = FIRST_WANT;
             self.next_want = self.next_want.min(now + FIRST_WANT);
             let pause = self.pause(0);
             if let Some(entry) = self.table.get_mut(&peer) {
                 entry.next_dial = entry.next_dial.max(now + pause);
+                if now.since(connection.since) > LONGEST_FULL_PAUSE {
+                    entry.full = 0;
+                }
             }
         }
     }
@@ -283,13 +314,18 @@ impl KnownPeers {
     /// A dial, a handshake or an admission led to nothing.
     fn failed(&mut self, peer: Peer, for_want_of_room: bool, now: Time) {
         self.replacing.take_if(|(fresh, _)| *fresh == peer);
-        let failures = self.table.get(&peer).map_or(0, |entry| entry.failures);
-        let pause = if for_want_of_room { FULL_PAUSE } else { self.pause(failures) };
+        let (failures, full) = self.table.get(&peer).map_or((0, 0), |entry| (entry.failures, entry.full));
+        let pause = if for_want_of_room {
+            FULL_PAUSE.saturating_mul(1 << full.min(16)).min(LONGEST_FULL_PAUSE)
+        } else {
+            self.pause(failures)
+        };
         let Some(entry) = self.table.get_mut(&peer) else { return };
         entry.dialling_until = None;
         entry.anchor = false;
         entry.next_dial = entry.next_dial.max(now + pause);
         if for_want_of_room {
+            entry.full = entry.full.saturating_add(1);
             return;
         }
         entry.failures += 1;
@@ -394,7 +430,10 @@ impl KnownPeers {
 
     fn command(&mut self, command: Command, now: Time) {
         match command {
-            Command::Found { peer, addresses, source } => self.found(peer, addresses, source, now),
+            Command::Found { peer, addresses, source, by } => {
+                let teller = by.map_or(Teller::Finder(source), Teller::Tracker);
+                self.found(peer, addresses, (source, teller), now);
+            }
             Command::Told { by, record, validator } => self.told(by, record, validator, now),
             Command::Met { peer, validator, dialled, group, record } => {
                 let (since, admitted, visits_until) = (now, false, None);
@@ -404,6 +443,8 @@ impl KnownPeers {
                 );
             }
             Command::Admitted { peer } => self.admitted(peer, now),
+            Command::Asks { peer } => self.visits_until(&peer, now + VISIT),
+            Command::Answered { peer } => self.visits_until(&peer, now + ANSWER_GRACE),
             Command::DialFailed { peer } => self.failed(peer, false, now),
             Command::Refused { peer, for_want_of_room } => self.failed(peer, for_want_of_room, now),
             Command::KeptOut { peer, until } => self.keep_out(peer, until, now),

@@ -16,14 +16,17 @@
 //!
 //! **Against eclipse.** Every [`Config::refresh_interval`] the finders are asked again, and a fresh peer is met and
 //! takes the place of one that this node dialled, if that is no validator and no anchor. The anchors are the
-//! [`ANCHORS`] longest connections of that kind; they are known over a restart and dialled first. Of those who dial
-//! this node so many stay ([`Config::max_observers`]); more may come to be admitted and to ask for addresses, and go
-//! after [`VISIT`].
+//! [`ANCHORS`] longest connections of that kind; they are known over a restart and dialled first.
+//!
+//! **Who may stay.** [`Places`] divides the connections that a node may have at all: those that it dials, those of
+//! observers that dialled it and stay, and those of visitors. A visitor is admitted like any other, so that it may ask
+//! for addresses, and goes: when it was answered, when it has not asked for [`ASKS_WITHIN`], or after [`VISIT`].
 
 mod choice;
 mod entry;
 mod event;
 mod machine;
+mod places;
 mod saved;
 mod source;
 mod table;
@@ -35,7 +38,8 @@ mod tests;
 pub use choice::{MAX_DIALLING, MAX_MEETING};
 pub use entry::{Entry, MAX_ADDRESS_BYTES, MAX_ADDRESSES_OF_ONE, Standing, Teller};
 pub use event::{Command, Config, Event, Release};
-pub use machine::{ANCHORS, KnownPeers, MAX_VISITORS, VISIT};
+pub use machine::{ANCHORS, ASKS_WITHIN, KnownPeers, VISIT};
+pub use places::{MAX_VISITORS, Places};
 pub use saved::{SavedPeer, SavedPeers};
 pub use source::Source;
 pub use table::Table;

@@ -53,7 +53,7 @@ impl KnownPeers {
             sources: entry.sources.clone(),
             told_by: match entry.teller {
                 Teller::Peer(teller) => Some(teller),
-                Teller::Finder(_) => None,
+                Teller::Finder(_) | Teller::Tracker(_) => None,
             },
             validator: entry.standing.key(),
             met: entry.met,

@@ -25,10 +25,12 @@ impl Table {
         (self.limit / 4).max(1)
     }
 
-    /// Most peers of whom one teller told: an eighth of the table for a peer, half of it for a finder.
+    /// Most peers of whom one teller told: an eighth of the table for a peer, a quarter of it for a tracker,
+    /// half of it for any other finder.
     pub fn limit_of_teller(&self, teller: &Teller) -> usize {
         let part = match teller {
             Teller::Finder(_) => 2,
+            Teller::Tracker(_) => 4,
             Teller::Peer(_) => 8,
         };
         (self.limit / part).max(1)

@@ -51,6 +51,7 @@ fn config() -> Config {
         peer: peer(0),
         target_connections: 4,
         max_observers: 4,
+        max_connections: 512,
         refresh_interval: Duration::from_secs(REFRESH),
         max_attempts: 3,
         max_known_peers: 64,
@@ -91,7 +92,8 @@ fn timeout(machine: &mut KnownPeers, seconds: u64) -> Vec<Event> {
 
 fn found(machine: &mut KnownPeers, number: u16, group: u8, seconds: u64) -> Vec<Event> {
     let addresses = vec![address(group)];
-    command(machine, Command::Found { peer: peer(number), addresses, source: Source::Tracker }, seconds)
+    let (peer, source, by) = (peer(number), Source::Tracker, None);
+    command(machine, Command::Found { peer, addresses, source, by }, seconds)
 }
 
 fn met(
@@ -314,16 +316,102 @@ fn observers_beyond_the_number_visit_and_then_go() {
     for number in 1..=6 {
         assert!(released(&met(&mut machine, number, false, None, 0)).is_empty());
     }
-    assert_eq!(machine.poll_timeout().map(|at| at.min(Time(VISIT.as_micros() as u64))), Some(at(5)));
+    assert_eq!(machine.poll_timeout(), Some(at(ASKS_WITHIN.as_secs())));
+    // One does not ask; one does, and is answered in the end.
+    command(&mut machine, Command::Asks { peer: peer(6) }, 1);
+    command(&mut machine, Command::Asks { peer: peer(1) }, 1);
+    assert_eq!(released(&timeout(&mut machine, ASKS_WITHIN.as_secs())), [(peer(5), Release::Full)]);
     timeout(&mut machine, 5);
-    let gone = released(&timeout(&mut machine, VISIT.as_secs()));
-    assert_eq!(gone.len(), 2);
-    assert!([5, 6].iter().all(|number| gone.contains(&(peer(*number), Release::Full))), "{gone:?}");
+    command(&mut machine, Command::Answered { peer: peer(6) }, 20);
+    command(&mut machine, Command::Answered { peer: peer(1) }, 20);
+    assert!(released(&timeout(&mut machine, 20)).is_empty(), "the answer is on its way");
+    assert_eq!(released(&timeout(&mut machine, 21)), [(peer(6), Release::Full)]);
+    // One asks and is never answered.
+    met(&mut machine, 7, false, None, 30);
+    command(&mut machine, Command::Asks { peer: peer(7) }, 31);
+    assert!(released(&timeout(&mut machine, 30 + VISIT.as_secs())).is_empty());
+    assert_eq!(released(&timeout(&mut machine, 31 + VISIT.as_secs())), [(peer(7), Release::Full)]);
     // Beyond the visitors nobody is let in at all.
     for number in 10..=9 + MAX_VISITORS as u16 {
         assert!(released(&met(&mut machine, number, false, None, 100)).is_empty());
     }
     assert_eq!(released(&met(&mut machine, 99, false, None, 100)), [(peer(99), Release::Full)]);
+}
+
+/// Whatever is asked for, the parts fit into what there may be in all; and where that is much, they are what is asked for.
+#[test]
+fn places_fit_into_the_number_of_connections() {
+    for max_connections in 4..600 {
+        let config = Config { max_connections, max_observers: 64, target_connections: 8, ..config() };
+        for dialled in 0..max_connections - 2 {
+            let Places { outgoing, settled, visitors } = Places::of_observer(&config, dialled);
+            assert!(outgoing.max(dialled) + settled + visitors < max_connections + MAX_VISITORS);
+            if outgoing.max(dialled) + visitors < max_connections {
+                assert!(outgoing.max(dialled) + settled + visitors < max_connections, "{config:?}");
+            }
+            assert!(outgoing >= 1 && visitors >= 1);
+        }
+        let Places { outgoing, settled, visitors } = Places::of_validator(&config, 1);
+        assert!(outgoing + settled + visitors < max_connections);
+    }
+    let eight = Config { max_connections: 8, ..config() };
+    let of = |outgoing, settled, visitors| Places { outgoing, settled, visitors };
+    assert_eq!(Places::of_observer(&eight, 0), of(3, 3, 1));
+    assert_eq!(Places::of_observer(&eight, 5), of(3, 1, 1), "configured peers take places");
+    assert_eq!(Places::of_validator(&eight, 3), of(3, 3, 1));
+    assert_eq!(Places::of_validator(&eight, 20), of(20, 0, 1));
+    assert_eq!(Places::of_observer(&config(), 4), of(4, 4, 16), "room enough");
+}
+
+#[test]
+fn few_connections_are_divided_between_those_who_dial_and_those_who_are_dialled() {
+    let mut machine = KnownPeers::new(Config { max_connections: 8, ..config() }, at(0));
+    set(&mut machine, false, []);
+    for number in 1..=20 {
+        let wanted = dialled(&found(&mut machine, number, number as u8, 0));
+        meet_all(&mut machine, wanted, 0);
+    }
+    assert_eq!(machine.connected.len(), 3, "dialled");
+    for number in 30..=33 {
+        assert!(released(&met(&mut machine, number, false, None, 1)).is_empty(), "three stay, one visits");
+    }
+    assert_eq!(released(&met(&mut machine, 34, false, None, 1)), [(peer(34), Release::Full)]);
+    assert_eq!(released(&timeout(&mut machine, 1 + ASKS_WITHIN.as_secs())), [(peer(33), Release::Full)]);
+    assert_eq!(machine.connected.len(), 6);
+}
+
+#[test]
+fn a_full_peer_is_asked_again_ever_more_slowly_and_never_dropped() {
+    let mut machine = machine(false);
+    let mut now = 0;
+    assert_eq!(dialled(&found(&mut machine, 1, 1, now)), [peer(1)].into());
+    for pause in [5, 10, 20, 40, 60, 60] {
+        command(&mut machine, Command::Refused { peer: peer(1), for_want_of_room: true }, now);
+        assert!(dialled(&timeout(&mut machine, now + pause - 1)).is_empty());
+        now += pause;
+        assert_eq!(dialled(&timeout(&mut machine, now)), [peer(1)].into());
+    }
+    // It has room for a while.
+    met(&mut machine, 1, true, None, now);
+    machine.handle(Input::Disconnected(peer(1)), at(now + 100));
+    assert_eq!(dialled(&timeout(&mut machine, now + 102)), [peer(1)].into());
+    command(&mut machine, Command::Refused { peer: peer(1), for_want_of_room: true }, now + 102);
+    assert_eq!(dialled(&timeout(&mut machine, now + 107)), [peer(1)].into());
+}
+
+/// A tracker that makes up peers, in every part of the network.
+#[test]
+fn a_tracker_leaves_room_for_what_others_tell() {
+    let mut machine = machine(true);
+    let tell = |machine: &mut KnownPeers, number: u16, tracker: u16| {
+        let (peer, by) = (peer(number), Some(peer(tracker)));
+        let addresses = vec![address(number as u8)];
+        command(machine, Command::Found { peer, addresses, source: Source::Tracker, by }, 0);
+        machine.table().get(&peer).is_some()
+    };
+    let kept = (1..=1000).filter(|number| tell(&mut machine, *number, 2000)).count();
+    assert_eq!(kept, config().max_known_peers / 4);
+    assert!(tell(&mut machine, 1001, 2001), "another tracker is heard");
 }
 
 #[test]
@@ -360,7 +448,7 @@ fn addresses_are_bounded_and_lose_their_peer_id() {
     let id = crate::peer_record::multiaddr::base58(peer(1).as_bytes());
     let addresses = (0..50).map(|port| format!("/ip4/10.1.0.1/tcp/{port}/p2p/{id}"));
     let addresses = addresses.chain(["x".repeat(MAX_ADDRESS_BYTES + 1)]).collect();
-    command(&mut machine, Command::Found { peer: peer(1), addresses, source: Source::Mdns }, 0);
+    command(&mut machine, Command::Found { peer: peer(1), addresses, source: Source::Mdns, by: None }, 0);
     let entry = machine.table().get(&peer(1)).unwrap();
     assert_eq!(entry.addresses.len(), MAX_ADDRESSES_OF_ONE);
     assert!(entry.addresses.iter().all(|address| !address.contains("p2p")), "{:?}", entry.addresses);
@@ -388,7 +476,7 @@ fn run(is_validator: bool, steps: &[(u64, Step)]) -> Vec<String> {
         let for_want_of_room = dialled;
         machine.handle(
             match kind {
-                0..=2 => Input::Command(Command::Found { peer: whom, addresses, source }),
+                0..=2 => Input::Command(Command::Found { peer: whom, addresses, source, by: None }),
                 3 => Input::Command(Command::Told { by: peer(9), record, validator }),
                 4 | 5 => {
                     let record = Some(record);

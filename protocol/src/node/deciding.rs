@@ -2,6 +2,7 @@
 
 use super::{
     Block, BlockHash, Chain, Channel, Clock, Decided, Effect, Height, LogRecord, Node, Notice, Proof, Value,
+    messages::Encoder,
 };
 use crate::{
     consensus::{Command, Event, Message, Past, Verdict},
@@ -12,13 +13,16 @@ use crate::{
 };
 use conclave_ledger::{
     chain::{Applied, BlockError, Execution, Knowledge},
-    hash::TransactionId,
     keys::PublicKey,
     pool::Pool,
     signed::Kind,
-    transaction::Transaction,
+    transaction::SharedTransaction,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// What part of `Δ` a height may be open before peers are told again of the transactions that wait: in the good case it
+/// is decided by then.
+const REMIND_PART: u32 = 8;
 
 /// What need not be verified again: transactions of the pool, and proofs whose every signature is in one that is
 /// known.
@@ -28,8 +32,8 @@ struct Verified<'a> {
 }
 
 impl Knowledge for Verified<'_> {
-    fn transaction(&self, id: &TransactionId, transaction: &Transaction) -> bool {
-        self.pool.transaction(id, transaction)
+    fn transaction(&self, transaction: &SharedTransaction) -> bool {
+        self.pool.transaction(transaction)
     }
 
     fn proof(&self, height: Height, _: &Value, proof: &Proof) -> bool {
@@ -45,12 +49,13 @@ impl Node {
     /// Carries out what the consensus machine wants; true if there was anything.
     pub(super) fn drain_consensus(&mut self, clock: Clock) -> bool {
         let mut any = false;
+        let mut encoder = Encoder::new();
         while let Some(output) = self.consensus.as_mut().and_then(Machine::poll_output) {
             any = true;
             match output {
                 Output::Send(peer, message) => {
                     let bulk = matches!(message, Message::Block(_));
-                    let bytes = self.encode_once(message);
+                    let bytes = encoder.encode(message);
                     self.effects.push_back(Effect::Send { peer, channel: Channel::Consensus, bulk, bytes });
                 }
                 Output::Penalize(peer, penalty) => self.penalize(peer, penalty, clock),
@@ -76,6 +81,8 @@ impl Node {
             }
             Event::Opened { height } => {
                 self.opened_at = Some(clock.time);
+                let delta = Duration::from_millis(self.chain.genesis().delta_ms);
+                self.remind_at = Some(clock.time + delta / REMIND_PART);
                 let leader = self.chain.leader();
                 self.tell(Notice::Opened { height, leader });
             }
@@ -127,9 +134,8 @@ impl Node {
         let unproven = self.chain.unproven();
         let proofs =
             unproven.map(|(height, _)| self.proofs.get(&height).cloned()).collect::<Option<Vec<_>>>()?;
-        let block = Arc::new(self.chain.propose(leader, clock.unix_ms, proofs, self.pool.iter())?);
-        let known = Verified { pool: &self.pool, proofs: &self.proofs };
-        let execution = self.chain.validate(&block, &known).ok()?;
+        let (block, execution) = self.chain.propose(leader, clock.unix_ms, proofs, self.pool.iter())?;
+        let block = Arc::new(block);
         self.executions.insert(block.hash(), execution);
         self.remember(block.clone());
         Some(block)
@@ -156,7 +162,9 @@ impl Node {
     }
 
     fn tell_invalid(&mut self, block: &Block, error: &BlockError) {
-        let leader = self.peers.iter().find(|(_, role)| role.validator() == Some(block.header.leader));
+        // What is checked has the signature of the height's leader, whoever its header names.
+        let leader = self.chain.leader();
+        let leader = self.peers.iter().find(|(_, role)| role.validator() == Some(leader));
         if let Some(peer) = leader.map(|(peer, _)| *peer) {
             let reason = format!("an invalid block at height {}: {error}", block.header.height);
             self.tell(Notice::PeerPenalized { peer, severity: Severity::Serious, reason });
@@ -165,11 +173,12 @@ impl Node {
 
     fn log_block(&mut self, hash: &BlockHash) {
         if let Some(block) = self.block_at_hand(hash).filter(|_| self.logged.insert(*hash)) {
-            let record = match self.proposed.get(hash).copied() {
-                Some((kind, signature)) => LogRecord::Proposal { block, kind, signature },
-                None => LogRecord::Block(block),
-            };
-            self.effects.push_back(Effect::Append(record));
+            let height = block.header.height;
+            self.effects.push_back(Effect::Append(LogRecord::Block(block)));
+            if let Some((kind, signature)) = self.proposed.get(hash).copied() {
+                let record = LogRecord::Proposal { height, block: *hash, kind, signature };
+                self.effects.push_back(Effect::Append(record));
+            }
         }
     }
 
@@ -239,9 +248,11 @@ impl Node {
     pub(super) fn begin(&mut self, clock: Clock) {
         let height = self.chain.next_height();
         self.executions.clear();
+        self.at_hand.retain(|(_, block)| block.header.height + 1 >= height);
         self.logged.clear();
         self.proposed.clear();
         self.opened_at = None;
+        self.remind_at = None;
         let tip = self.chain.tip().height;
         let validators = self.chain.validators().clone();
         let leader = self.chain.leader();

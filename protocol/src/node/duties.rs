@@ -12,7 +12,6 @@ use conclave_ledger::{
     signed::{Height, Kind, Value},
     transaction::Request,
 };
-use std::sync::Arc;
 
 /// Heights after which a validator's own transaction expires and is sent anew if it is still due.
 const EXPIRY: Height = 50;
@@ -71,7 +70,7 @@ impl Node {
             let (network, sender) = (self.chain.network(), key.public());
             let transaction = Request { network, sender, expires, payload }.sign(&key);
             // Refused when somebody else was first: then nothing is left to do.
-            let _ = self.admit_local(vec![Arc::new(transaction)], clock);
+            let _ = self.admit_local(vec![transaction.into()], clock);
             self.update_pending(clock);
         }
     }

@@ -20,7 +20,7 @@ use conclave_ledger::{
     proof::Proof,
     signed::{Height, Value},
     state::Changes,
-    transaction::Transaction,
+    transaction::SharedTransaction,
 };
 use std::sync::Arc;
 
@@ -106,7 +106,7 @@ pub enum Input {
         /// The driver's number for it.
         ticket: u64,
         /// The transactions.
-        transactions: Vec<Transaction>,
+        transactions: Vec<SharedTransaction>,
     },
     /// A finder (a tracker, the hash table, the local network) found a peer. All finders feed the logic by this.
     Found {
@@ -116,6 +116,8 @@ pub enum Input {
         addresses: Vec<String>,
         /// Which finder.
         source: Source,
+        /// Which tracker, if it was one.
+        by: Option<Peer>,
     },
     /// A dial of [`Effect::DialPeer`] failed. (One that succeeds is told to the handshake.)
     DialFailed(Peer),

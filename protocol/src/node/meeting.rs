@@ -38,6 +38,8 @@ pub struct Config {
     pub target_connections: usize,
     /// See [`known_peers::Config::max_observers`].
     pub max_observers: usize,
+    /// See [`known_peers::Config::max_connections`].
+    pub max_connections: usize,
     /// See [`known_peers::Config::refresh_interval`].
     pub refresh_interval: Duration,
     /// Failures in a row after which a peer is dropped, and a configured one dialled slowly (default 10).
@@ -52,6 +54,7 @@ impl Default for Config {
             admission_bits: 24,
             target_connections: 8,
             max_observers: 64,
+            max_connections: 512,
             refresh_interval: Duration::from_secs(600),
             max_attempts: 10,
             max_known_peers: 1024,
@@ -85,6 +88,7 @@ impl Meeting {
             peer,
             target_connections: config.meeting.target_connections,
             max_observers: config.meeting.max_observers,
+            max_connections: config.meeting.max_connections,
             refresh_interval: config.meeting.refresh_interval,
             max_attempts: config.meeting.max_attempts,
             max_known_peers: config.meeting.max_known_peers,
@@ -139,6 +143,7 @@ impl Node {
             peer,
             addresses: vec![address.clone()],
             source: Source::Configured,
+            by: None,
         };
         match command {
             handshake::Command::AddAddress { peer, address } => {
@@ -152,6 +157,14 @@ impl Node {
             }
             handshake::Command::Leave => self.known_command(Command::Leave, clock),
             _ => {}
+        }
+    }
+
+    /// A connection is gone: if nothing is left of what was dialled and no handshake came of it, the dial has failed. So it
+    /// is with a peer that has no place for one more and closes without a word.
+    pub(super) fn closed_early(&mut self, peer: Peer, clock: Clock) {
+        if self.meeting.known.is_dialled(&peer) && !self.handshake.is_connected(&peer) {
+            self.known_command(Command::DialFailed { peer }, clock);
         }
     }
 
@@ -338,6 +351,7 @@ impl Node {
             ExchangeEvent::Cancel { ticket } => {
                 self.effects.push_back(Effect::CancelSolve(2 * ticket + 1));
             }
+            ExchangeEvent::Asked { by } => self.known_command(Command::Asks { peer: by }, clock),
             ExchangeEvent::Choose { peer, number, limit, solution } => {
                 let chosen = self.meeting.known.choose(usize::from(limit), &peer);
                 let told = |(record, validator): (PeerRecord, Option<PublicKey>)| Told {
@@ -347,6 +361,7 @@ impl Node {
                 let peers = chosen.into_iter().map(told).collect();
                 let command = peer_exchange::Command::Chosen { peer, number, solution, peers };
                 self.meeting.exchange.handle(Input::Command(command), clock.time);
+                self.known_command(Command::Answered { peer }, clock);
             }
             ExchangeEvent::Learned { by, peers } => {
                 self.tell(Notice::PeersTold { by, count: peers.len() });

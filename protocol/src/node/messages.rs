@@ -1,6 +1,6 @@
 //! Bytes to messages and back. What does not decode is blamed on the peer that sent it.
 
-use super::{Channel, Clock, Effect, Node, Protocol};
+use super::{Block, Channel, Clock, Effect, Node, Protocol};
 use crate::{
     admission, consensus, dissemination, exchange, handshake,
     machine::{Input, Machine},
@@ -12,6 +12,27 @@ use crate::{
 use conclave_ledger::codec;
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
+
+/// Encodes messages. One that goes to several peers, one after the other, is encoded once, and they share its bytes.
+pub(super) struct Encoder<M>(Option<(M, Arc<[u8]>)>);
+
+impl<M: Serialize + PartialEq> Encoder<M> {
+    pub(super) fn new() -> Self {
+        Self(None)
+    }
+
+    /// The canonical bytes of `message`.
+    pub(super) fn encode(&mut self, message: M) -> Arc<[u8]> {
+        if let Some((last, bytes)) = &self.0
+            && *last == message
+        {
+            return bytes.clone();
+        }
+        let bytes: Arc<[u8]> = codec::encode(&message).into();
+        self.0 = Some((message, bytes.clone()));
+        bytes
+    }
+}
 
 impl Node {
     /// Whether a peer may send anything but the handshake.
@@ -44,12 +65,17 @@ impl Node {
             Channel::Consensus => {
                 let limit = self.consensus_frame_limit();
                 let message = self.decode::<consensus::Message>(peer, bytes, limit, "consensus", clock);
+                let message = message.filter(|message| match message {
+                    consensus::Message::Block(block) => self.takes_whole(peer, block, clock),
+                    _ => true,
+                });
                 if let Some(message) = &message {
                     self.spoke_of(peer, message.decided_height());
                 }
                 if let Some(consensus::Message::Decided { height, proofs }) = message {
                     self.sync_command(sync::Command::Told { peer, height, proofs }, clock);
                 }
+                let message = message.map(|message| self.share_transactions(message));
                 if let (Some(message), Some(consensus)) = (message, &mut self.consensus) {
                     consensus.handle(Input::Received(peer, message), clock.time);
                 }
@@ -61,6 +87,28 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// A block that holds the pool's own transactions where they are the same, instead of copies of them.
+    fn share_transactions(&self, message: consensus::Message) -> consensus::Message {
+        let consensus::Message::Block(mut block) = message else { return message };
+        for transaction in &mut Arc::make_mut(&mut block).transactions {
+            if let Some(waiting) = self.pool.get(&transaction.id()).filter(|waiting| *waiting == transaction)
+            {
+                *transaction = waiting.clone();
+            }
+        }
+        consensus::Message::Block(block)
+    }
+
+    /// Whether a block's body is the one that its header binds. One that is not must never get as far as a machine: under
+    /// the good block's hash it would take that block's place, and be found invalid here and nowhere else.
+    fn takes_whole(&mut self, peer: Peer, block: &Block, clock: Clock) -> bool {
+        let is_whole = block.is_whole();
+        if !is_whole {
+            self.penalize(peer, Penalty::fatal("a block whose body is not that of its header"), clock);
+        }
+        is_whole
     }
 
     /// The largest consensus message: a block of this network.
@@ -101,7 +149,10 @@ impl Node {
             }
             Protocol::Sync | Protocol::Peers if !self.takes_part(&peer) => {
                 self.effects.push_back(Effect::Ignore { number });
-                self.penalize(peer, Penalty::serious("a request before its handshake was done"), clock);
+                // A peer that is done a moment earlier may ask at once.
+                if !self.handshake.is_nearly_done(&peer) {
+                    self.penalize(peer, Penalty::serious("a request before its handshake was done"), clock);
+                }
             }
             Protocol::Sync => match self.decode(peer, bytes, sync::MAX_REQUEST_BYTES, "sync", clock) {
                 Some(request) => {
@@ -147,6 +198,11 @@ impl Node {
                     if let sync::Response::Status { height, .. } = response {
                         self.spoke_of(peer, height);
                     }
+                    if let sync::Response::Block(Some(block)) = &response
+                        && !self.takes_whole(peer, block, clock)
+                    {
+                        return self.request_failed(peer, protocol, number, clock);
+                    }
                     let message = sync::Message::Response { number, response };
                     self.sync.handle(Input::Received(peer, message), clock.time);
                 }
@@ -188,18 +244,6 @@ impl Node {
                 self.meeting.exchange.handle(Input::Command(command), clock.time);
             }
         }
-    }
-
-    /// The bytes of a consensus message; a message that goes to several peers is encoded once.
-    pub(super) fn encode_once(&mut self, message: consensus::Message) -> Arc<[u8]> {
-        if let Some((last, bytes)) = &self.encoded
-            && *last == message
-        {
-            return bytes.clone();
-        }
-        let bytes: Arc<[u8]> = codec::encode(&message).into();
-        self.encoded = Some((message, bytes.clone()));
-        bytes
     }
 
     pub(super) fn send_exchange<Q: Serialize, A: Serialize>(

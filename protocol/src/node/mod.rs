@@ -10,7 +10,7 @@
 //!               └────── pending ──► consensus ◄── build, check ─┴─► chain ──► Decided, storage
 //! ```
 //!
-//! - [`io`]: inputs and effects. [`record`]: the write-ahead log.
+//! - [`io`]: inputs and effects. [`record`]: the write-ahead log. [`barrier`]: what waits for it.
 //! - `messages.rs`: bytes to messages and back, penalties for what is none.
 //! - `peers.rs`: what the handshake opens for the other machines.
 //! - `deciding.rs`: what consensus hands to the chain. `restoring.rs`: what a restart gives back to both.
@@ -21,6 +21,7 @@
 //! - `meeting.rs`: whom to meet, and what that costs.
 
 mod announcements;
+pub mod barrier;
 mod deciding;
 mod duties;
 mod following;
@@ -33,6 +34,7 @@ pub mod record;
 mod restoring;
 mod transactions;
 
+pub use barrier::Barrier;
 pub use io::{Channel, Clock, Effect, Input, Notice, Protocol};
 pub use record::{LogRecord, MAX_RECORD_BYTES};
 
@@ -45,6 +47,7 @@ use crate::{
     machine::{Input as MachineInput, Machine},
     peer::Peer,
     penalty::Scores,
+    rules::Rules,
     sync::{self, Sync},
     time::Time,
 };
@@ -65,7 +68,7 @@ use std::{
     time::Duration,
 };
 
-/// Blocks of the open height that others may pull from this node.
+/// Blocks of the open height and the one before that others may pull from this node.
 const BLOCKS_AT_HAND: usize = 8;
 
 /// What the logic is told once.
@@ -76,8 +79,6 @@ pub struct Config {
     pub node_key: SecretKey,
     /// The validator key, on validators.
     pub validator_key: Option<SecretKey>,
-    /// Whether the home has been in use before.
-    pub restarted: bool,
     /// What peers are told of the program.
     pub version: String,
     /// How it meets strangers.
@@ -88,6 +89,8 @@ pub struct Config {
     pub announcements: announcing::Config,
     /// Seed of jitter and challenges; never twice the same.
     pub seed: [u8; 32],
+    /// The rules that its machines keep: all of them.
+    pub rules: Rules,
 }
 
 /// A chain as storage holds it, and what the log holds beyond it.
@@ -140,19 +143,19 @@ pub struct Node {
     /// Proofs of the last block, of the heights since, and of those that can be undone.
     proofs: BTreeMap<Height, Proof>,
     executions: BTreeMap<BlockHash, Execution>,
-    /// Blocks of the open height.
+    /// Blocks of the open height and of the last decided one, which storage may not hold yet.
     at_hand: VecDeque<(BlockHash, Arc<Block>)>,
     /// Blocks of the open height that the log holds.
     logged: BTreeSet<BlockHash>,
     /// The leader's signatures on blocks of the open height that this node signs for.
     proposed: BTreeMap<BlockHash, (Kind, Signature)>,
     opened_at: Option<Time>,
+    /// When peers are told again of what made the open height open here, unless it is decided by then.
+    remind_at: Option<Time>,
     last_resume: Option<Height>,
     /// Evidence whose height is not decided yet.
     evidence: Vec<Evidence>,
     failed: bool,
-    /// The last message sent and its bytes: a broadcast is encoded once.
-    encoded: Option<(consensus::Message, Arc<[u8]>)>,
     effects: VecDeque<Effect>,
 }
 
@@ -175,7 +178,7 @@ impl Node {
                 delta,
                 fast: genesis.fast,
                 key: Some(key),
-                restarted: config.restarted,
+                rules: config.rules,
             };
             Consensus::new(consensus_config, signed.collect())
         });
@@ -200,10 +203,10 @@ impl Node {
             logged: BTreeSet::new(),
             proposed: BTreeMap::new(),
             opened_at: None,
+            remind_at: None,
             last_resume: None,
             evidence: Vec::new(),
             failed: false,
-            encoded: None,
             effects: VecDeque::new(),
         };
         let open = node.replay(restored.log)?;
@@ -220,7 +223,12 @@ impl Node {
         match input {
             Input::Handshake(command) => {
                 self.overhear(&command, clock);
+                let closed = match &command {
+                    handshake::Command::ConnectionClosed { peer, .. } => Some(*peer),
+                    _ => None,
+                };
                 self.handshake.handle(MachineInput::Command(command), clock.time);
+                closed.into_iter().for_each(|peer| self.closed_early(peer, clock));
             }
             Input::ChannelOpened(peer, channel) => self.channel_opened(peer, channel, clock),
             Input::ChannelClosed(peer, channel) => self.channel_closed(peer, channel, clock),
@@ -237,8 +245,8 @@ impl Node {
                 self.request_failed(peer, protocol, number, clock)
             }
             Input::Submit { ticket, transactions } => self.submit(ticket, transactions, clock),
-            Input::Found { peer, addresses, source } => {
-                self.known_command(known_peers::Command::Found { peer, addresses, source }, clock);
+            Input::Found { peer, addresses, source, by } => {
+                self.known_command(known_peers::Command::Found { peer, addresses, source, by }, clock);
             }
             Input::DialFailed(peer) => {
                 self.known_command(known_peers::Command::DialFailed { peer }, clock);
@@ -265,6 +273,7 @@ impl Node {
         if let Some(consensus) = &mut self.consensus {
             consensus.handle_timeout(clock.time);
         }
+        self.remind(clock);
         self.settle(clock);
     }
 
@@ -278,6 +287,7 @@ impl Node {
             self.sync.poll_timeout(),
             self.announcements.poll_timeout(),
             consensus,
+            self.remind_at,
         ];
         others.into_iter().flatten().min()
     }

@@ -29,9 +29,11 @@ pub(super) fn handshake_config(config: &Config, chain: &Chain) -> handshake::Con
         first_retry: Duration::from_millis(100),
         longest_retry: Duration::from_secs(2),
         slow_retry: Duration::from_secs(10),
+        unwelcome_retry: Duration::from_secs(60),
         simultaneous_window: Duration::from_secs(2),
         goodbye_timeout: Duration::from_millis(500),
         seed: config.seed,
+        rules: config.rules,
     }
 }
 

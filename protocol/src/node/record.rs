@@ -7,6 +7,7 @@ use crate::consensus::SignedRecord;
 use conclave_ledger::{
     block::Block,
     codec::{self, DecodeError},
+    hash::BlockHash,
     keys::Signature,
     proof::Proof,
     signed::{Height, Kind, Value},
@@ -23,11 +24,13 @@ pub const MAX_RECORD_BYTES: usize = 72 << 20;
 pub enum LogRecord {
     /// A block that a later record names: decided, or signed for by its leader, which is this node.
     Block(Arc<Block>),
-    /// A block that a later record signs, with the leader's signature: the chain that this node sent, so that it can
-    /// be sent again.
+    /// The leader's signature on the block of the record before, which a later record signs: the chain that this node
+    /// sent, so that it can be sent again.
     Proposal {
+        /// The height.
+        height: Height,
         /// The block.
-        block: Arc<Block>,
+        block: BlockHash,
         /// Kind of the leader's signature.
         kind: Kind,
         /// The leader's signature.

@@ -26,9 +26,10 @@ impl Node {
                 LogRecord::Block(block) => {
                     blocks.entry(block.hash()).or_insert(LoggedBlock { block, proposal: None });
                 }
-                LogRecord::Proposal { block, kind, signature } => {
-                    let proposal = Some((kind, signature));
-                    blocks.insert(block.hash(), LoggedBlock { block, proposal });
+                LogRecord::Proposal { block, kind, signature, .. } => {
+                    if let Some(logged) = blocks.get_mut(&block) {
+                        logged.proposal = Some((kind, signature));
+                    }
                 }
                 LogRecord::Decided { height, value, proof } if height == self.chain.next_height() => {
                     let decided = match value {

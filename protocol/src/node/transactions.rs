@@ -1,6 +1,6 @@
 //! Dissemination and the pool.
 
-use super::{Channel, Clock, Effect, Node};
+use super::{Channel, Clock, Effect, Node, messages::Encoder};
 use crate::{
     consensus::Command,
     dissemination::{self, Event},
@@ -8,18 +8,20 @@ use crate::{
     peer::Peer,
     penalty::Penalty,
 };
-use conclave_ledger::{codec, hash::TransactionId, pool::PoolError, transaction::Transaction};
-use std::sync::Arc;
+use conclave_ledger::{hash::TransactionId, pool::PoolError, transaction::SharedTransaction};
+
+/// Most transactions of which peers are told again when a height is not decided at once.
+const MAX_REMINDED: usize = 64;
 
 impl Node {
     pub(super) fn drain_dissemination(&mut self, clock: Clock) -> bool {
         let (mut any, mut admitted) = (false, false);
+        let mut encoder = Encoder::new();
         while let Some(output) = self.dissemination.poll_output() {
             any = true;
             match output {
                 Output::Send(peer, message) => {
-                    let bytes = codec::encode(&message).into();
-                    let channel = Channel::Transactions;
+                    let (channel, bytes) = (Channel::Transactions, encoder.encode(message));
                     self.effects.push_back(Effect::Send { peer, channel, bulk: false, bytes });
                 }
                 Output::Penalize(peer, penalty) => self.penalize(peer, penalty, clock),
@@ -36,14 +38,14 @@ impl Node {
 
     /// A peer's transactions: each admitted, or refused and, where no honest node would have sent it, blamed. True
     /// if any was admitted.
-    fn admit_from(&mut self, peer: Peer, transactions: Vec<Arc<Transaction>>, clock: Clock) -> bool {
+    fn admit_from(&mut self, peer: Peer, transactions: Vec<SharedTransaction>, clock: Clock) -> bool {
         let mut any = false;
         for verdict in self.pool.admit_all(transactions, &self.chain, clock.unix_ms) {
             match verdict {
                 Ok(id) => {
                     any = true;
-                    if let Some((transaction, size)) = self.pool.entry(&id) {
-                        let command = dissemination::Command::Admitted { id, transaction, size, peer };
+                    if let Some(transaction) = self.pool.get(&id).cloned() {
+                        let command = dissemination::Command::Admitted { transaction, peer };
                         self.dissemination.handle(Input::Command(command), clock.time);
                     }
                 }
@@ -57,23 +59,32 @@ impl Node {
     /// Transactions of this node's own, or those that a rollback returned; one verdict for each.
     pub(super) fn admit_local(
         &mut self,
-        transactions: Vec<Arc<Transaction>>,
+        transactions: Vec<SharedTransaction>,
         clock: Clock,
     ) -> Vec<Result<TransactionId, PoolError>> {
         let verdicts = self.pool.admit_all(transactions, &self.chain, clock.unix_ms);
-        for id in verdicts.iter().flatten().copied() {
-            if let Some((transaction, size)) = self.pool.entry(&id) {
-                let command = dissemination::Command::Submitted { id, transaction, size };
+        for id in verdicts.iter().flatten() {
+            if let Some(transaction) = self.pool.get(id).cloned() {
+                let command = dissemination::Command::Submitted(transaction);
                 self.dissemination.handle(Input::Command(command), clock.time);
             }
         }
         verdicts
     }
 
-    pub(super) fn submit(&mut self, ticket: u64, transactions: Vec<Transaction>, clock: Clock) {
-        let verdicts = self.admit_local(transactions.into_iter().map(Arc::new).collect(), clock);
+    pub(super) fn submit(&mut self, ticket: u64, transactions: Vec<SharedTransaction>, clock: Clock) {
+        let verdicts = self.admit_local(transactions, clock);
         self.effects.push_back(Effect::Submitted { ticket, verdicts });
         self.update_pending(clock);
+    }
+
+    /// A height is open and not decided at once: perhaps the others lack what opened it here. They may have refused it
+    /// because they were at another height then, and all honest nodes open within `Δ` only if they all have it.
+    pub(super) fn remind(&mut self, clock: Clock) {
+        if self.remind_at.take_if(|at| *at <= clock.time).is_some() {
+            let waiting = self.pool.iter().take(MAX_REMINDED).map(|transaction| transaction.id()).collect();
+            self.dissemination.handle(Input::Command(dissemination::Command::Remind(waiting)), clock.time);
+        }
     }
 
     /// Tells consensus whether a valid transaction waits. Those that have become invalid are dropped from the

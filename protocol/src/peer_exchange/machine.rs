@@ -96,6 +96,11 @@ pub enum Event {
         /// Its number.
         ticket: u64,
     },
+    /// A request is taken, and will be answered when the work for it is done.
+    Asked {
+        /// Who asks.
+        by: Peer,
+    },
     /// A request may be answered: choose peers, answered by [`Command::Chosen`].
     Choose {
         /// Who asks.
@@ -269,6 +274,7 @@ impl PeerExchange {
                 let (ticket, until) = (self.tickets, now + ANSWER_WITHIN);
                 let puzzle = self.puzzle(peer, self.config.peer, nonce, bits);
                 self.jobs.push_back(Job { ticket, peer, number, limit, puzzle, until });
+                self.emit(Event::Asked { by: peer });
                 if self.jobs.len() == 1 {
                     self.start();
                 }

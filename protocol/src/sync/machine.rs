@@ -39,8 +39,10 @@ pub struct Config {
     pub patience: Duration,
     /// Time for one range (default 5 s).
     pub range_timeout: Duration,
-    /// Time for one single block (default `Δ/4`), after which another peer is asked.
-    pub block_timeout: Duration,
+    /// How long one single block is waited for before more peers are asked for it (default `Δ/32`). Each time twice as
+    /// many are asked as the last time, and who was asked before may still answer: so a block that an honest peer has
+    /// is here within a part of `Δ`, however many others keep silent.
+    pub block_patience: Duration,
     /// Least time between two announcements to followers (default 50 ms).
     pub announce_interval: Duration,
     /// Time between two questions for all peers' heights (default 30 s).
@@ -57,7 +59,7 @@ impl Config {
         Self {
             patience: if follows { Duration::ZERO } else { Duration::from_millis(150) },
             range_timeout: Duration::from_secs(5),
-            block_timeout: delta / 4,
+            block_patience: delta / 32,
             announce_interval: Duration::from_millis(50),
             status_interval: Duration::from_secs(30),
             proofs_patience: Duration::from_millis(100),
@@ -215,9 +217,20 @@ struct Range {
 
 struct Fetch {
     height: Height,
+    /// Who is not asked yet.
     candidates: VecDeque<Peer>,
-    asked: Option<(u64, Peer)>,
-    deadline: Time,
+    /// Requests that are not answered, and of whom.
+    asked: Vec<(u64, Peer)>,
+    /// How many are asked the next time that patience ends.
+    next: usize,
+    /// When more are asked; `None` when all are.
+    deadline: Option<Time>,
+}
+
+impl Fetch {
+    fn was_asked(&self, peer: Peer, number: u64) -> bool {
+        self.asked.contains(&(number, peer))
+    }
 }
 
 /// The machine.
@@ -230,7 +243,8 @@ pub struct Sync {
     pub(super) peers: BTreeMap<Peer, PeerState>,
     /// Ranges by their first height.
     ranges: BTreeMap<Height, Range>,
-    pub(super) delivered: Option<Peer>,
+    /// Who gave the heights that are being applied, and the last of them.
+    pub(super) delivered: Option<(Peer, Height)>,
     catching_up: bool,
     fetches: BTreeMap<BlockHash, Fetch>,
     lookups: BTreeMap<u64, Peer>,
@@ -307,17 +321,22 @@ impl Sync {
         }
         if self.fetch_from().is_some_and(|at| at <= now) {
             self.catching_up = true;
+            // What is delivered makes room for another range.
+            self.deliver();
             self.ask_ranges(now);
         } else if self.catching_up && self.target() <= self.height {
             (self.catching_up, self.hurry) = (false, false);
             self.ranges.clear();
             self.emit(Event::CaughtUp { height: self.height });
+        } else {
+            self.deliver();
         }
-        self.deliver();
     }
 
     fn ask_ranges(&mut self, now: Time) {
-        let mut from = self.height + 1;
+        // What is being applied is not asked for again.
+        let applying = self.delivered.map_or(0, |(_, last)| last);
+        let mut from = self.height.max(applying) + 1;
         let step = Height::from(self.config.range.min(MAX_HEIGHTS));
         while self.ranges.len() < MAX_IN_FLIGHT {
             if let Some(range) = self.ranges.get(&from) {
@@ -353,7 +372,7 @@ impl Sync {
             && self.ranges.get(&next).is_some_and(|range| range.pending.is_none())
             && let Some(range) = self.ranges.remove(&next)
         {
-            self.delivered = Some(range.peer);
+            self.delivered = range.heights.last().map(|last| (range.peer, last.decided.height()));
             self.emit(Event::Progress { height: self.height, target: self.target() });
             self.emit(Event::Deliver { peer: range.peer, heights: range.heights });
         }
@@ -415,39 +434,53 @@ impl Sync {
     fn fetch_block(&mut self, height: Height, hash: BlockHash, peers: Vec<Peer>, now: Time) {
         if let Some(fetch) = self.fetches.get_mut(&hash) {
             for peer in peers {
-                if fetch.candidates.len() < MAX_CANDIDATES && !fetch.candidates.contains(&peer) {
+                let is_known =
+                    fetch.candidates.contains(&peer) || fetch.asked.iter().any(|(_, asked)| *asked == peer);
+                if fetch.candidates.len() + fetch.asked.len() < MAX_CANDIDATES && !is_known {
                     fetch.candidates.push_back(peer);
                 }
             }
         } else if self.fetches.len() < MAX_FETCHES {
             let candidates = peers.into_iter().take(MAX_CANDIDATES).collect();
-            let fetch = Fetch { height, candidates, asked: None, deadline: now };
+            let fetch = Fetch { height, candidates, asked: Vec::new(), next: 1, deadline: Some(now) };
             self.fetches.insert(hash, fetch);
         }
         self.ask_blocks(now);
     }
 
-    /// Asks the next candidate for each block whose last one did not answer in time.
+    /// Asks more candidates for each block that has not come in time, twice as many as the last time.
     fn ask_blocks(&mut self, now: Time) {
-        let due: Vec<BlockHash> =
-            self.fetches.iter().filter(|(_, fetch)| fetch.deadline <= now).map(|(hash, _)| *hash).collect();
-        for hash in due {
-            let Some(mut fetch) = self.fetches.remove(&hash) else { continue };
-            let connected = |peer: &Peer| self.peers.contains_key(peer);
-            fetch.candidates.retain(connected);
-            let Some(peer) = fetch.candidates.pop_front() else { continue };
+        let is_due = |fetch: &Fetch| fetch.deadline.is_some_and(|due| due <= now);
+        let due = self.fetches.iter().filter(|(_, fetch)| is_due(fetch)).map(|(hash, _)| *hash);
+        for hash in due.collect::<Vec<_>>() {
+            if let Some(fetch) = self.fetches.get_mut(&hash) {
+                let count = fetch.next;
+                fetch.next = (count * 2).min(MAX_CANDIDATES);
+                fetch.deadline = Some(now + self.config.block_patience.max(Duration::from_millis(1)));
+                self.ask_block(hash, count);
+            }
+        }
+    }
+
+    /// Asks so many candidates for a block; it is given up when nobody is left who could bring it.
+    fn ask_block(&mut self, hash: BlockHash, count: usize) {
+        let Some(mut fetch) = self.fetches.remove(&hash) else { return };
+        fetch.candidates.retain(|peer| self.peers.contains_key(peer));
+        let next: Vec<Peer> = fetch.candidates.drain(..count.min(fetch.candidates.len())).collect();
+        for peer in next {
             let number = self.request(peer, Request::Block { height: fetch.height, hash });
-            fetch.asked = Some((number, peer));
-            fetch.deadline = now + self.config.block_timeout.max(Duration::from_millis(1));
+            fetch.asked.push((number, peer));
+        }
+        if fetch.candidates.is_empty() {
+            fetch.deadline = None;
+        }
+        if !fetch.asked.is_empty() {
             self.fetches.insert(hash, fetch);
         }
     }
 
-    fn received_block(&mut self, peer: Peer, number: u64, block: Option<Arc<Block>>, now: Time) {
-        let asked = |fetch: &Fetch| fetch.asked == Some((number, peer));
-        let Some(hash) = self.fetches.iter().find(|(_, fetch)| asked(fetch)).map(|(hash, _)| *hash) else {
-            return;
-        };
+    fn received_block(&mut self, peer: Peer, number: u64, block: Option<Arc<Block>>) {
+        let Some(hash) = self.fetched_by(peer, number) else { return };
         match block {
             Some(block) if block.hash() == hash => {
                 self.fetches.remove(&hash);
@@ -456,17 +489,23 @@ impl Sync {
             Some(_) => {
                 self.outputs
                     .push_back(Output::Penalize(peer, Penalty::fatal("another block than was asked for")));
-                self.next_candidate(&hash, now);
+                self.next_candidate(hash, peer);
             }
-            None => self.next_candidate(&hash, now),
+            None => self.next_candidate(hash, peer),
         }
     }
 
-    fn next_candidate(&mut self, hash: &BlockHash, now: Time) {
-        if let Some(fetch) = self.fetches.get_mut(hash) {
-            fetch.deadline = now;
+    /// The block that a peer was asked for with this number.
+    fn fetched_by(&self, peer: Peer, number: u64) -> Option<BlockHash> {
+        self.fetches.iter().find(|(_, fetch)| fetch.was_asked(peer, number)).map(|(hash, _)| *hash)
+    }
+
+    /// A peer does not bring the block: another one is asked at once.
+    fn next_candidate(&mut self, hash: BlockHash, failed: Peer) {
+        if let Some(fetch) = self.fetches.get_mut(&hash) {
+            fetch.asked.retain(|(_, asked)| *asked != failed);
+            self.ask_block(hash, 1);
         }
-        self.ask_blocks(now);
     }
 
     // --- Serving ---------------------------------------------------------------------------------------------
@@ -553,7 +592,7 @@ impl Sync {
         }
     }
 
-    fn request_failed(&mut self, peer: Peer, number: u64, now: Time) {
+    fn request_failed(&mut self, peer: Peer, number: u64) {
         let of_range =
             |range: &Range| range.peer == peer && range.pending.is_some_and(|(sent, _)| sent == number);
         let before = self.ranges.len();
@@ -561,9 +600,9 @@ impl Sync {
         if self.ranges.len() < before {
             self.missed(peer, "a request for heights that failed");
         }
-        let asked = |fetch: &Fetch| fetch.asked == Some((number, peer));
-        let hash = self.fetches.iter().find(|(_, fetch)| asked(fetch)).map(|(hash, _)| *hash);
-        hash.iter().for_each(|hash| self.next_candidate(hash, now));
+        if let Some(hash) = self.fetched_by(peer, number) {
+            self.next_candidate(hash, peer);
+        }
         self.proofs_failed(peer, number);
     }
 
@@ -601,7 +640,7 @@ impl Sync {
             }
             Command::FetchBlock { height, hash, peers } => self.fetch_block(height, hash, peers, now),
             Command::Found { token, response } => self.found(token, response),
-            Command::RequestFailed { peer, number } => self.request_failed(peer, number, now),
+            Command::RequestFailed { peer, number } => self.request_failed(peer, number),
         }
     }
 }
@@ -619,9 +658,11 @@ impl Machine for Sync {
                 self.peers.remove(&peer);
                 self.forget_ranges(peer);
                 self.lookups.retain(|_, asker| *asker != peer);
-                let asked = |fetch: &&mut Fetch| fetch.asked.is_some_and(|(_, asked)| asked == peer);
-                self.fetches.values_mut().filter(asked).for_each(|fetch| fetch.deadline = now);
-                self.ask_blocks(now);
+                let asked = |fetch: &Fetch| fetch.asked.iter().any(|(_, asked)| *asked == peer);
+                let of_it = self.fetches.iter().filter(|(_, fetch)| asked(fetch)).map(|(hash, _)| *hash);
+                for hash in of_it.collect::<Vec<_>>() {
+                    self.next_candidate(hash, peer);
+                }
             }
             Input::Received(peer, Message::Request { number, request }) => {
                 self.receive_request(peer, number, request, now);
@@ -633,7 +674,7 @@ impl Machine for Sync {
                 }
                 Response::Proofs(proofs) => self.received_proofs(peer, number, proofs),
                 Response::Blocks(heights) => self.received_range(peer, number, heights),
-                Response::Block(block) => self.received_block(peer, number, block, now),
+                Response::Block(block) => self.received_block(peer, number, block),
             },
             Input::Command(command) => self.command(command, now),
         }
@@ -661,7 +702,7 @@ impl Machine for Sync {
     fn poll_timeout(&self) -> Option<Time> {
         let ranges =
             self.ranges.values().filter_map(|range| range.pending.map(|(_, deadline)| deadline)).min();
-        let fetches = self.fetches.values().map(|fetch| fetch.deadline).min();
+        let fetches = self.fetches.values().filter_map(|fetch| fetch.deadline).min();
         let patience = self.fetch_from().filter(|_| !self.catching_up);
         let status = (!self.peers.is_empty()).then_some(self.status_at);
         [ranges, fetches, patience, self.announce_at, status, self.proofs.ask_at].into_iter().flatten().min()

@@ -21,6 +21,7 @@
 //! being looked up for each peer; [`MAX_FETCHES`] single blocks; [`MAX_PROOFS`] proofs in a response, one such request
 //! to each peer at a time.
 
+mod answer;
 mod machine;
 mod message;
 mod proofs;
@@ -29,6 +30,7 @@ mod proofs;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
+pub use answer::respond;
 pub use machine::{Command, Config, Event, MAX_FETCHES, MAX_IN_FLIGHT, MAX_LOOKUPS, Sync};
 pub use message::{
     MAX_HEIGHTS, MAX_PROOFS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Message, ProvedHeight, ProvedValue,

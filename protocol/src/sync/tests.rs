@@ -118,6 +118,21 @@ fn ask(machine: &mut Sync, from: u8, number: u64, request: Request) -> Wanted {
     drain(machine)
 }
 
+#[test]
+fn heights_that_are_being_applied_are_not_asked_for_again() {
+    let mut machine = machine(true);
+    let asked = joined(&mut machine, 1, 1000, 0).ranges();
+    assert_eq!(asked, [(peer(1), 1, 1, 64)]);
+    let answered = answer(&mut machine, peer(1), 1, Response::Blocks(vec![proved(1), proved(2)]), 1);
+    assert!(answered.events.iter().any(|event| matches!(event, Event::Deliver { .. })), "{answered:?}");
+    // The next range is asked for at once, and begins behind what is being applied.
+    assert_eq!(answered.ranges(), [(peer(1), 2, 3, 64)]);
+    assert_eq!(joined(&mut machine, 2, 1000, 1).ranges(), [(peer(2), 3, 67, 64)]);
+    let due = machine.poll_timeout();
+    assert!(timeout(&mut machine, 2).sent.is_empty(), "a timeout that is not due asks for nothing");
+    assert_eq!(machine.poll_timeout(), due);
+}
+
 /// Peers 1 to 4 have 1,000 heights; `serve` says what each of them answers. Gives the own height at the end, who was
 /// fatally blamed, and who was asked.
 fn catch_up(
@@ -304,7 +319,7 @@ fn catching_up_shows_where_it_is_and_ends() {
 }
 
 #[test]
-fn one_block_is_pulled_from_one_after_the_other() {
+fn one_block_is_pulled_from_ever_more_peers() {
     let (wanted_block, other) = (block(5, 1), block(5, 2));
     let hash = wanted_block.hash();
     let mut machine = machine(false);
@@ -314,20 +329,24 @@ fn one_block_is_pulled_from_one_after_the_other() {
     let fetch = Command::FetchBlock { height: 5, hash, peers: (1..=5).map(peer).collect() };
     let asked = command(&mut machine, fetch, 0).blocks();
     assert_eq!(asked[0].0, peer(1));
-    // The first does not have it, the second lies, the third is silent, the fourth fails, the fifth has it.
+    // The first does not have it, the second lies, the third is silent; the fourth fails, the fifth has it.
     let next = answer(&mut machine, peer(1), asked[0].1, Response::Block(None), 1).blocks();
     assert_eq!(next[0].0, peer(2));
     let wanted = answer(&mut machine, peer(2), next[0].1, Response::Block(Some(Arc::new(other))), 2);
     assert_eq!(wanted.blamed, [(peer(2), Severity::Fatal)]);
     assert_eq!(wanted.blocks()[0].0, peer(3));
     let due = machine.poll_timeout().unwrap();
-    assert_eq!(due, at(102), "a quarter of Δ");
-    let next = timeout(&mut machine, 102).blocks();
-    assert_eq!(next[0].0, peer(4));
+    assert_eq!(due, at(0) + Config::for_delta(Duration::from_millis(400), false).block_patience);
+    let asked_at = due.0.div_ceil(1000);
+    let next = timeout(&mut machine, asked_at).blocks();
+    assert_eq!(
+        next.iter().map(|(peer, _)| *peer).collect::<Vec<_>>(),
+        [peer(4), peer(5)],
+        "two more at once"
+    );
     let failed = Command::RequestFailed { peer: peer(4), number: next[0].1 };
-    let next = command(&mut machine, failed, 103).blocks();
-    assert_eq!(next[0].0, peer(5));
-    let wanted = answer(&mut machine, peer(5), next[0].1, Response::Block(Some(Arc::new(wanted_block))), 104);
+    assert!(command(&mut machine, failed, 103).blocks().is_empty(), "nobody is left to ask");
+    let wanted = answer(&mut machine, peer(5), next[1].1, Response::Block(Some(Arc::new(wanted_block))), 104);
     assert!(
         matches!(&wanted.events[..], [Event::BlockFetched { block }] if block.hash() == hash),
         "{wanted:?}"

@@ -4,10 +4,10 @@ use super::Answer;
 use crate::{
     api::{
         App, MAX_CONNECT_MS, extract,
-        problem::Problem,
+        problem::{Problem, TOO_MANY_DIALS},
         types::{Connect, Peer},
     },
-    node::handle::{Handle, NodeEvent, Stopped},
+    node::handle::{Handle, NodeEvent, NotDialled, Stopped},
 };
 use axum::{
     Json,
@@ -32,6 +32,8 @@ use tokio::sync::broadcast::{self, error::RecvError};
     (status = 415, body = Problem, content_type = "application/problem+json", description = "Not JSON."),
     (status = 502, body = Problem, content_type = "application/problem+json",
         description = "Nobody answers there, or somebody else."),
+    (status = 503, body = Problem, content_type = "application/problem+json",
+        description = "Too many addresses are being dialled for others; Retry-After says when to try again."),
     (status = 504, body = Problem, content_type = "application/problem+json",
         description = "No handshake within 10 seconds."),
     (status = "default", body = Problem, content_type = "application/problem+json"),
@@ -90,9 +92,15 @@ async fn meet(handle: &Handle, address: &str, multiaddr: Multiaddr) -> Answer<Pe
     }
     let mut events = handle.events();
     let dialled = handle.dial(multiaddr).await?;
-    let peer_id = dialled.map_err(|reason| {
-        let detail = format!("cannot connect to {address}: {reason}; check that a node listens there");
-        Problem::new(StatusCode::BAD_GATEWAY, detail)
+    let peer_id = dialled.map_err(|reason| match reason {
+        NotDialled::Busy(_) => {
+            let detail = format!("cannot connect to {address} now: {reason}");
+            Problem::unavailable(detail).with_rule(TOO_MANY_DIALS)
+        }
+        NotDialled::Failed(reason) => {
+            let detail = format!("cannot connect to {address}: {reason}; check that a node listens there");
+            Problem::new(StatusCode::BAD_GATEWAY, detail)
+        }
     })?;
     loop {
         if let Some(peer) = connected(handle, peer_id.clone()).await? {

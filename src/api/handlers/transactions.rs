@@ -26,12 +26,15 @@ use conclave_ledger::{
     hash::TransactionId,
     merkle,
     pool::PoolError,
-    transaction::Transaction,
+    transaction::{SharedTransaction, Transaction},
 };
-use futures::future::{BoxFuture, FutureExt as _, MaybeDone, maybe_done};
 use serde::Deserialize;
-use std::{pin::Pin, sync::Arc, time::Duration};
-use tokio::time::Instant;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 use utoipa::IntoParams;
 
 /// How long a request waits for the decision unless it says otherwise, in milliseconds.
@@ -63,8 +66,8 @@ pub(in crate::api) struct Waiting {
 
 /// One transaction or several.
 enum Asked {
-    One(Box<Transaction>),
-    Several(Vec<Transaction>),
+    One(SharedTransaction),
+    Several(Vec<SharedTransaction>),
 }
 
 /// Submits a transaction, or several.
@@ -79,7 +82,8 @@ enum Asked {
         (schema::Cbor = "application/cbor"),
     )),
     responses(
-        (status = 200, body = TransactionStatus, description = "Decided; for several transactions `{\"results\":[…]}`."),
+        (status = 200, body = schema::Answered,
+            description = "Decided; for several transactions `{\"results\":[…]}`, whatever became of them."),
         (status = 202, body = TransactionStatus, description = "Admitted, waits to be decided."),
         (status = 409, body = Problem, content_type = "application/problem+json",
             description = "Already waiting or already on the chain."),
@@ -107,7 +111,7 @@ pub(in crate::api) async fn submit(
     };
     match asked {
         Asked::One(transaction) => {
-            let results = submit_all(&app, vec![*transaction], wait).await?;
+            let results = submit_all(&app, vec![transaction], wait).await?;
             let result = results.into_iter().next().expect("one answer for each transaction");
             let status = result?;
             let (code, id) = match &status {
@@ -120,7 +124,7 @@ pub(in crate::api) async fn submit(
             Ok((code, location, Json(status)).into_response())
         }
         Asked::Several(transactions) => {
-            let ids: Vec<TransactionId> = transactions.iter().map(Transaction::id).collect();
+            let ids: Vec<TransactionId> = transactions.iter().map(SharedTransaction::id).collect();
             let results = submit_all(&app, transactions, wait).await?.into_iter().zip(ids);
             let results = results.map(|(result, id)| {
                 result.unwrap_or_else(|problem| TransactionStatus::Refused { id, problem: Box::new(problem) })
@@ -145,9 +149,7 @@ fn parse(format: Format, bytes: &[u8]) -> Result<Asked, Problem> {
         Format::Cbor if bytes.first().is_some_and(|first| first >> 5 == 4) => {
             codec::decode(bytes, MAX_BODY_BYTES).map(Asked::Several).map_err(cbor_problem)?
         }
-        Format::Cbor => {
-            codec::decode(bytes, MAX_BODY_BYTES).map(|one| Asked::One(Box::new(one))).map_err(cbor_problem)?
-        }
+        Format::Cbor => codec::decode(bytes, MAX_BODY_BYTES).map(Asked::One).map_err(cbor_problem)?,
     };
     match &asked {
         Asked::Several(transactions) if transactions.len() > MAX_SUBMISSION => {
@@ -172,10 +174,10 @@ fn parse_json(bytes: &[u8]) -> Result<Asked, Problem> {
         .map_err(|error| Problem::bad_request(format!("the body is not a transaction in JSON: {error}")))?;
     match submission {
         Submission { transactions: Some(transactions), request: None, signature: None, stamp: None } => {
-            Ok(Asked::Several(transactions))
+            Ok(Asked::Several(transactions.into_iter().map(Into::into).collect()))
         }
         Submission { transactions: None, request: Some(request), signature: Some(signature), stamp } => {
-            Ok(Asked::One(Box::new(Transaction { request, signature, stamp })))
+            Ok(Asked::One(Transaction { request, signature, stamp }.into()))
         }
         _ => Err(Problem::bad_request(
             "the body is either one transaction, with `request` and `signature`, or has `transactions` alone",
@@ -183,16 +185,13 @@ fn parse_json(bytes: &[u8]) -> Result<Asked, Problem> {
     }
 }
 
-/// One who waits for a transaction.
-type Wait<'a> = MaybeDone<BoxFuture<'a, Result<Outcome, Stopped>>>;
-
 /// Submits transactions and says what became of each.
 async fn submit_all(
     app: &Arc<App>,
-    transactions: Vec<Transaction>,
+    transactions: Vec<SharedTransaction>,
     wait: Option<Duration>,
 ) -> Result<Vec<Result<TransactionStatus, Problem>>, Problem> {
-    let ids: Vec<TransactionId> = transactions.iter().map(Transaction::id).collect();
+    let ids: Vec<TransactionId> = transactions.iter().map(SharedTransaction::id).collect();
     let Some(wait) = wait else {
         let admitted = app.handle.submit(transactions).await?.into_iter().zip(ids);
         return Ok(admitted
@@ -203,12 +202,24 @@ async fn submit_all(
             .collect());
     };
     let deadline = Instant::now() + wait;
-    let waits = begin_waiting(app, &ids).await;
-    let admitted = app.handle.submit(transactions).await?;
+    let (admitted, reports) = app.handle.submit_and_watch(transactions).await?;
+    let waits = |admitted: &Result<_, PoolError>| matches!(admitted, Ok(_) | Err(PoolError::AlreadyWaiting));
+    let waiting = admitted.iter().zip(&ids).filter(|(admitted, _)| waits(admitted)).map(|(_, id)| *id);
+    let outcomes = outcomes_of(waiting.collect(), reports, deadline).await?;
     let mut results = Vec::with_capacity(ids.len());
-    for ((admitted, wait), id) in admitted.into_iter().zip(waits).zip(ids) {
+    for (admitted, id) in admitted.into_iter().zip(ids) {
         results.push(match admitted {
-            Ok(_) | Err(PoolError::AlreadyWaiting) => finish_waiting(id, wait, deadline).await?,
+            Ok(_) | Err(PoolError::AlreadyWaiting) => match outcomes.get(&id) {
+                Some(Outcome::Decided { height, block, index }) => Ok(TransactionStatus::Decided {
+                    id,
+                    height: *height,
+                    block: *block,
+                    index: *index,
+                    depth: 1,
+                }),
+                Some(Outcome::Dropped(reason)) => Err(Problem::dropped(&id, reason)),
+                None => Ok(TransactionStatus::Pending { id }),
+            },
             Err(error @ PoolError::Invalid(TransactionError::AlreadyIncluded)) => {
                 match lookup::transaction(app, id).await? {
                     Some(found) => Ok(status(id, &found)),
@@ -221,35 +232,20 @@ async fn submit_all(
     Ok(results)
 }
 
-/// Has the node note who waits for these transactions, before they are submitted: a decision can be quicker than a
-/// second request.
-async fn begin_waiting<'a>(app: &'a Arc<App>, ids: &[TransactionId]) -> Vec<Wait<'a>> {
-    let mut waits: Vec<Wait<'a>> = Vec::with_capacity(ids.len());
-    for id in ids {
-        // Without a budget of turns, so that the first poll sends the request, or queues it before the submission.
-        waits.push(maybe_done(tokio::task::unconstrained(app.handle.wait(*id)).boxed()));
-    }
-    for wait in &mut waits {
-        let _ = futures::poll!(Pin::new(wait));
-    }
-    waits
-}
-
-/// What became of an admitted transaction by the deadline.
-async fn finish_waiting(
-    id: TransactionId,
-    mut wait: Wait<'_>,
+/// What has become, by the deadline, of those that wait.
+async fn outcomes_of(
+    mut waiting: BTreeSet<TransactionId>,
+    mut reports: UnboundedReceiver<(TransactionId, Outcome)>,
     deadline: Instant,
-) -> Result<Result<TransactionStatus, Problem>, Problem> {
-    if tokio::time::timeout_at(deadline, &mut wait).await.is_err() {
-        return Ok(Ok(TransactionStatus::Pending { id }));
+) -> Result<BTreeMap<TransactionId, Outcome>, Problem> {
+    let mut outcomes = BTreeMap::new();
+    while !waiting.is_empty() {
+        let Ok(report) = tokio::time::timeout_at(deadline, reports.recv()).await else { break };
+        let (id, outcome) = report.ok_or(Stopped)?;
+        waiting.remove(&id);
+        outcomes.insert(id, outcome);
     }
-    Ok(match Pin::new(&mut wait).take_output().unwrap_or(Err(Stopped))? {
-        Outcome::Decided { height, block, index } => {
-            Ok(TransactionStatus::Decided { id, height, block, index, depth: 1 })
-        }
-        Outcome::Dropped(reason) => Err(Problem::dropped(&id, &reason)),
-    })
+    Ok(outcomes)
 }
 
 fn status(id: TransactionId, found: &Found) -> TransactionStatus {
@@ -279,7 +275,7 @@ pub(in crate::api) async fn transaction(
     let found = lookup::transaction(&app, id).await?.ok_or_else(|| unknown(&id))?;
     let status = status(id, &found);
     let transaction = match &found {
-        Found::Pending(waiting) => Some(waiting.as_ref()),
+        Found::Pending(waiting) => Some(&**waiting),
         Found::Decided(record, index) => transaction_at(&record.decided, *index),
     };
     let transaction = transaction.cloned().ok_or_else(|| unknown(&id))?;
@@ -331,7 +327,7 @@ pub(in crate::api) async fn proof(
 }
 
 fn transaction_at(decided: &Decided, index: u32) -> Option<&Transaction> {
-    decided.block()?.transactions.get(index as usize).map(Arc::as_ref)
+    decided.block()?.transactions.get(index as usize).map(|transaction| &**transaction)
 }
 
 fn unknown(id: &TransactionId) -> Problem {

@@ -3,7 +3,7 @@
 use super::node::{Control, TestNode};
 use crate::{
     client::ClientError,
-    node::handle::{NodeEvent, NodeStatus, PeerInfo},
+    node::handle::{NodeEvent, NodeStatus, NotDialled, PeerInfo},
 };
 use libp2p::PeerId;
 
@@ -64,6 +64,13 @@ async fn who_connects_is_told_what_came_of_it() {
     assert_eq!(connect(&node, &address(&near)).await, Ok(near.to_base58()), "connected already");
     let (status, detail) = connect(&node, &address(&far)).await.unwrap_err();
     assert_eq!((status, detail.contains("nobody is there")), (502, true), "{detail}");
+
+    node.control(Control::Dialled(Err(NotDialled::Busy(16)))).await;
+    let body = br#"{"address":"/ip4/127.0.0.1/tcp/1"}"#;
+    let answer = node.post("/v1/peers", "application/json", body).await;
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let detail = answer.problem(503, Some("node/too-many-dials"));
+    assert!(detail.contains("16 addresses"), "{detail}");
 
     node.control(Control::Dialled(Ok(near.to_base58()))).await;
     assert_eq!(connect(&node, "/ip4/127.0.0.1/tcp/1").await, Ok(near.to_base58()), "whoever answers there");

@@ -57,6 +57,21 @@ async fn the_document_lists_exactly_the_routes() {
     }
 }
 
+/// A client that reads by the document reads both answers to a submission.
+#[test]
+fn the_answer_to_several_transactions_is_documented_beside_that_to_one() {
+    let document: Value = serde_json::from_str(openapi::json()).unwrap();
+    let answers = &document["paths"]["/v1/transactions"]["post"]["responses"];
+    let body =
+        |status: &str| answers[status]["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
+    assert!(body("202").ends_with("/TransactionStatus"), "{answers}");
+    let either =
+        document.pointer(body("200").strip_prefix('#').unwrap()).unwrap()["oneOf"].as_array().unwrap();
+    let named: Vec<&str> =
+        either.iter().filter_map(|one| one["$ref"].as_str()?.split('/').next_back()).collect();
+    assert_eq!(named, ["TransactionStatus", "Submitted"], "{either:?}");
+}
+
 /// Every reference leads somewhere, and everything has a description.
 #[test]
 fn the_document_is_complete() {

@@ -8,8 +8,8 @@ use crate::{
     chat::Said,
     client::Client,
     node::handle::{
-        Dialled, EVENT_QUEUE, Handle, NodeEvent, NodeStatus, NodeView, Outcome, PeerInfo, REQUEST_QUEUE,
-        RecentHeight, Request,
+        Dialled, EVENT_QUEUE, Handle, NodeEvent, NodeStatus, NodeView, NotDialled, Outcome, PeerInfo,
+        REQUEST_QUEUE, RecentHeight, Report, Request,
     },
     storage::{Batch, Database, TransactionLocation},
 };
@@ -74,6 +74,7 @@ fn known_peers() -> KnownPeers {
         peer: peer_of_key(&validator().public()),
         target_connections: 8,
         max_observers: 8,
+        max_connections: 512,
         refresh_interval: Duration::from_secs(600),
         max_attempts: 10,
         max_known_peers: 16,
@@ -81,7 +82,8 @@ fn known_peers() -> KnownPeers {
     };
     let mut known = KnownPeers::new(config, Time(0));
     let addresses = vec!["/ip4/192.0.2.9/tcp/7700".into()];
-    let command = known_peers::Command::Found { peer: known_peer(), addresses, source: Source::Tracker };
+    let command =
+        known_peers::Command::Found { peer: known_peer(), addresses, source: Source::Tracker, by: None };
     known.handle(Input::Command(command), Time(0));
     known
 }
@@ -133,7 +135,7 @@ struct FakeNode {
     status: NodeStatus,
     recent: BTreeMap<Height, RecentHeight>,
     proofs: BTreeMap<Height, Proof>,
-    waiting: Vec<(TransactionId, oneshot::Sender<Outcome>)>,
+    waiting: Vec<(TransactionId, mpsc::UnboundedSender<Report>)>,
     events: broadcast::Sender<NodeEvent>,
     database: Arc<Database>,
     decides: bool,
@@ -168,15 +170,16 @@ impl FakeNode {
                 status: &self.status,
                 recent: &self.recent,
             }),
-            Request::Submit { transactions, reply } => {
-                let admitted =
-                    transactions.into_iter().map(|it| self.pool.admit(it.into(), &self.chain, 2_000));
+            Request::Submit { transactions, reply, watcher } => {
+                if let Some(watcher) = watcher {
+                    self.waiting.extend(transactions.iter().map(|it| (it.id(), watcher.clone())));
+                }
+                let admitted = transactions.into_iter().map(|it| self.pool.admit(it, &self.chain, 2_000));
                 let _ = reply.send(admitted.collect());
                 if self.decides {
                     self.decide_block();
                 }
             }
-            Request::Wait { id, reply } => self.waiting.push((id, reply)),
             Request::Say { text, reply } => {
                 let said = Said::new(self.chain.network(), &validator(), 2_000, text);
                 if let Ok(Said { at, text, .. }) = said.clone() {
@@ -210,7 +213,7 @@ impl FakeNode {
                 let waiting = std::mem::take(&mut self.waiting);
                 for (id, waiter) in waiting {
                     self.pool.remove(&id);
-                    let _ = waiter.send(Outcome::Dropped(reason.clone()));
+                    let _ = waiter.send((id, Outcome::Dropped(reason.clone())));
                 }
             }
         }
@@ -219,7 +222,7 @@ impl FakeNode {
     fn decide_block(&mut self) {
         let proofs = self.chain.unproven().map(|(height, _)| self.proofs[&height].clone()).collect();
         let block = self.chain.propose(validator().public(), 2_000, proofs, self.pool.iter());
-        if let Some(block) = block {
+        if let Some((block, _)) = block {
             self.apply(Decided::Block(block.into()));
         }
     }
@@ -234,7 +237,8 @@ impl FakeNode {
         for (index, id) in applied.transactions.iter().enumerate() {
             self.pool.remove(id);
             for (_, waiter) in self.waiting.extract_if(.., |(waited_for, _)| waited_for == id) {
-                let _ = waiter.send(Outcome::Decided { height, block: applied.hash, index: index as u32 });
+                let outcome = Outcome::Decided { height, block: applied.hash, index: index as u32 };
+                let _ = waiter.send((*id, outcome));
             }
         }
         let decided = Arc::new(decided);
@@ -257,7 +261,7 @@ impl FakeNode {
 
 fn write(database: &Database, height: Height, recent: &RecentHeight) {
     let mut batch = Batch { last_height: height, ..Batch::default() };
-    batch.blocks.push((height, codec::encode(recent.decided.as_ref())));
+    batch.blocks.push((height, codec::encode(recent.decided.as_ref()).into()));
     if let Some(proof) = &recent.proof {
         batch.proofs.push((height, codec::encode(proof)));
     }
@@ -371,7 +375,7 @@ pub(super) fn node(limits: PoolLimits) -> (Handle, Controls, tempfile::TempDir) 
         events: events.clone(),
         database: database.clone(),
         decides: true,
-        dialled: Err("nobody is there".into()),
+        dialled: Err(NotDialled::Failed("nobody is there".into())),
     };
     tokio::spawn(fake.run(requests_in, controls_in));
     (Handle { requests, events, database, stopping: watch::Sender::new(false) }, controls, home)

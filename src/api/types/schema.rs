@@ -31,6 +31,16 @@ pub struct Bytes(pub String);
 #[schema(as = Cbor, value_type = String, format = Binary)]
 pub struct Cbor(pub Vec<u8>);
 
+/// What became of one submitted transaction, or of each of several.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Answered {
+    /// Of a single one.
+    One(super::TransactionStatus),
+    /// Of several.
+    Several(super::Submitted),
+}
+
 /// A signed request to the ledger. Its id is `SHA-256("conclave/transaction/1" ‖ 0x00 ‖ canonical CBOR of request)`.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

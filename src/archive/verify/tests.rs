@@ -16,7 +16,7 @@ use conclave_ledger::{
     keys::SecretKey,
     signed::{Kind, SignatureSet, Slot},
     tally::{Choice, Method, Tally},
-    transaction::{Request, Transaction},
+    transaction::{Request, SharedTransaction, Transaction},
     validators::{FaultBound, Validator},
 };
 
@@ -93,11 +93,21 @@ impl Network {
         let first_unproven = self.chain.tip().block_height.max(1) as usize;
         let proofs = self.proofs[first_unproven - 1..].to_vec();
         let now = START + 1000 * self.chain.next_height();
-        let shared: Vec<Arc<Transaction>> = transactions.iter().cloned().map(Arc::new).collect();
-        let candidates = shared.iter().map(|transaction| (transaction, transaction.id(), 100));
-        let block = self.chain.propose(self.chain.leader(), now, proofs, candidates).unwrap();
+        let shared: Vec<SharedTransaction> = transactions.iter().cloned().map(Into::into).collect();
+        let (block, _) = self.chain.propose(self.chain.leader(), now, proofs, &shared).unwrap();
         assert_eq!(block.transactions.len(), transactions.len(), "a transaction was refused");
         self.decide(Decided::Block(Arc::new(block)));
+    }
+
+    pub(crate) fn decided(&self) -> &[Decided] {
+        &self.decided
+    }
+
+    /// The same chain as it was at `height`: what a node knows that was cut off then.
+    pub(crate) fn until(&self, height: Height) -> Self {
+        let mut earlier = Self::new();
+        self.decided[..height as usize].iter().for_each(|decided| earlier.decide(decided.clone()));
+        earlier
     }
 
     pub(crate) fn archive(&self) -> Vec<u8> {
@@ -241,11 +251,14 @@ fn a_forger_who_mends_the_digest_is_refused_at_the_height_and_by_the_rule() {
         (
             "a ballot for another option",
             |entry| {
-                if let Some(block) = block_at(entry, 3)
-                    && let Payload::Poll(polls::Payload::CastBallot { choice, .. }) =
-                        &mut Arc::make_mut(&mut block.transactions[0]).request.payload
-                {
-                    *choice = Choice::One(1);
+                if let Some(block) = block_at(entry, 3) {
+                    let mut ballot = Transaction::clone(&block.transactions[0]);
+                    if let Payload::Poll(polls::Payload::CastBallot { choice, .. }) =
+                        &mut ballot.request.payload
+                    {
+                        *choice = Choice::One(1);
+                    }
+                    block.transactions[0] = ballot.into();
                 }
             },
             "height 3: the transactions are not those of the header",
@@ -274,7 +287,9 @@ fn a_forger_who_mends_the_digest_is_refused_at_the_height_and_by_the_rule() {
             "a signature of a voter",
             |entry| {
                 if let Some(block) = block_at(entry, 3) {
-                    Arc::make_mut(&mut block.transactions[0]).signature.0[5] ^= 1;
+                    let mut forged = Transaction::clone(&block.transactions[0]);
+                    forged.signature.0[5] ^= 1;
+                    block.transactions[0] = forged.into();
                     block.header.transactions =
                         conclave_ledger::block::Block::transactions_root(&block.transactions);
                 }

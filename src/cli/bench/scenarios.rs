@@ -30,8 +30,11 @@ use tokio::task::JoinSet;
 /// Longest that one decision is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Transactions in one submission at saturation.
+/// Small transactions in one submission at saturation.
 const BATCH: usize = 100;
+
+/// Records of 32 KiB in one submission: 16 submitters then have two blocks' worth under way.
+const LARGE_BATCH: usize = 16;
 
 /// Submissions that are under way at once for each node at saturation.
 const SUBMITTERS: usize = 4;
@@ -172,7 +175,7 @@ async fn wire(bed: &Bed) -> Outcome<(f64, f64)> {
 /// Single records by several submitters for each node, so that the pool is never empty.
 pub(super) async fn heights(bed: &Bed, time: Duration) -> Outcome<Vec<Figure>> {
     let watch = Watch::start(&bed.clients[..1]).await?;
-    let start = Instant::now();
+    let (before, start) = (used(bed), Instant::now());
     let next = AtomicUsize::new(0);
     let submit = |client: &Client| {
         let (client, next) = (client.clone(), &next);
@@ -192,16 +195,22 @@ pub(super) async fn heights(bed: &Bed, time: Duration) -> Outcome<Vec<Figure>> {
     let mut figures =
         vec![figure("heights", "decided heights", decisions.len() as f64 / time.as_secs_f64(), "1/s")];
     figures.extend(distribution("heights", "pause between two decisions", pauses));
+    figures.extend(load(bed, "heights", &before, start.elapsed(), decisions.len()));
     Ok(figures)
 }
 
-/// Submits `transactions` in batches through all nodes, as fast as they are taken; the time and the processor time
-/// until the last is decided.
-async fn saturate(bed: &Bed, transactions: &[Transaction], time: Duration) -> Outcome<Vec<(Instant, usize)>> {
+/// Submits `transactions` in batches through all nodes, each submitter the next once the last is decided; when what was
+/// decided, and how many transactions it had.
+async fn saturate(
+    bed: &Bed,
+    transactions: &[Transaction],
+    batch: usize,
+    time: Duration,
+) -> Outcome<Vec<(Instant, usize)>> {
     let watch = Watch::start(&bed.clients[..1]).await?;
     let start = Instant::now();
     let next = AtomicUsize::new(0);
-    let batches: Vec<&[Transaction]> = transactions.chunks(BATCH).collect();
+    let batches: Vec<&[Transaction]> = transactions.chunks(batch).collect();
     let submit = |client: &Client| {
         let (client, next, batches) = (client.clone(), &next, &batches);
         async move {
@@ -229,7 +238,13 @@ fn rate(decisions: &[(Instant, usize)]) -> f64 {
     counted as f64 / last.0.duration_since(first.0).as_secs_f64().max(1e-9)
 }
 
-fn load(bed: &Bed, name: &str, before: &[Duration], elapsed: Duration) -> Vec<Figure> {
+/// Transactions decided.
+fn count(decisions: &[(Instant, usize)]) -> usize {
+    decisions.iter().map(|(_, transactions)| transactions).sum()
+}
+
+/// What the nodes took of the machine, and for each of `units` that they decided, if they did.
+fn load(bed: &Bed, name: &str, before: &[Duration], elapsed: Duration, units: usize) -> Vec<Figure> {
     let pids = bed.pids();
     let used: f64 = pids
         .iter()
@@ -238,7 +253,15 @@ fn load(bed: &Bed, name: &str, before: &[Duration], elapsed: Duration) -> Vec<Fi
         .sum();
     let most = pids.iter().map(|pid| process::memory_mib(*pid).1).fold(0.0, f64::max);
     let share = 100.0 * used / elapsed.as_secs_f64() / pids.len() as f64;
-    vec![figure(name, "processor per node", share, "%"), figure(name, "most memory of a node", most, "MiB")]
+    let mut figures = vec![
+        figure(name, "processor per node", share, "%"),
+        figure(name, "most memory of a node", most, "MiB"),
+    ];
+    if units > 0 {
+        let each = used * 1e6 / units as f64;
+        figures.push(figure(name, "processor time for each decided, all nodes", each, "µs"));
+    }
+    figures
 }
 
 fn used(bed: &Bed) -> Vec<Duration> {
@@ -249,10 +272,10 @@ fn used(bed: &Bed) -> Vec<Duration> {
 pub(super) async fn records(bed: &Bed, time: Duration) -> Outcome<Vec<Figure>> {
     let transactions: Vec<Transaction> = (0..time.as_secs() * 10_000).map(|n| bed.record(0, n, 32)).collect();
     let (before, start) = (used(bed), Instant::now());
-    let decisions = saturate(bed, &transactions, time).await?;
+    let decisions = saturate(bed, &transactions, BATCH, time).await?;
     let rate = rate(&decisions);
     let mut figures = vec![figure("records", "decided records of 32 bytes", rate, "1/s")];
-    figures.extend(load(bed, "records", &before, start.elapsed()));
+    figures.extend(load(bed, "records", &before, start.elapsed(), count(&decisions)));
     let height = bed.clients[0].status().await?.height;
     let (half, start) = (Duration::from_secs_f64(2.0 * BATCH as f64 / rate.max(1.0)), Instant::now());
     let background = async {
@@ -301,20 +324,21 @@ pub(super) async fn ballots(bed: &Bed, time: Duration) -> Outcome<Vec<Figure>> {
         revote: true,
     };
     let poll = bed.sign(0, 0, Payload::Poll(open));
+    let id = poll.id();
     let opened = decide(&bed.clients[0], &poll).await?;
     let ballot = |number: usize| {
         let choice = Choice::Rank(vec![vec![(number % 8) as u16], vec![((number + 3) % 8) as u16]]);
         let voter = &voters[number % VOTERS];
-        let payload = Payload::Poll(polls::Payload::CastBallot { poll: poll.id(), choice });
+        let payload = Payload::Poll(polls::Payload::CastBallot { poll: id, choice });
         let expires = opened + 500 + (number / VOTERS) as u64;
         Request { network: bed.id, sender: voter.public(), expires, payload }.sign(voter)
     };
     let transactions: Vec<Transaction> =
         (0..(time.as_secs() as usize * 10_000).min(400 * VOTERS)).map(ballot).collect();
     let (before, start) = (used(bed), Instant::now());
-    let decisions = saturate(bed, &transactions, time).await?;
+    let decisions = saturate(bed, &transactions, BATCH, time).await?;
     let mut figures = vec![figure("ballots", "decided ballots", rate(&decisions), "1/s")];
-    figures.extend(load(bed, "ballots", &before, start.elapsed()));
+    figures.extend(load(bed, "ballots", &before, start.elapsed(), count(&decisions)));
     Ok(figures)
 }
 
@@ -324,10 +348,10 @@ pub(super) async fn payload(bed: &Bed, time: Duration) -> Outcome<Vec<Figure>> {
     let transactions: Vec<Transaction> =
         (0..time.as_secs() * 1_500).map(|n| bed.record(0, n, BYTES)).collect();
     let (before, start) = (used(bed), Instant::now());
-    let decisions = saturate(bed, &transactions, time).await?;
+    let decisions = saturate(bed, &transactions, LARGE_BATCH, time).await?;
     let megabytes = rate(&decisions) * BYTES as f64 / 1e6;
     let mut figures = vec![figure("payload", "decided payload in records of 32 KiB", megabytes, "MB/s")];
-    figures.extend(load(bed, "payload", &before, start.elapsed()));
+    figures.extend(load(bed, "payload", &before, start.elapsed(), count(&decisions)));
     Ok(figures)
 }
 
@@ -416,7 +440,7 @@ pub(super) async fn idle(bed: &Bed, time: Duration) -> Outcome<Vec<Figure>> {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let ((_, frames), before, start) = (wire(bed).await?, used(bed), Instant::now());
     tokio::time::sleep(time).await;
-    let mut figures = load(bed, "idle", &before, start.elapsed());
+    let mut figures = load(bed, "idle", &before, start.elapsed(), 0);
     figures.push(figure("idle", "frame bytes sent by all nodes", wire(bed).await?.1 - frames, "B"));
     Ok(figures)
 }

@@ -7,9 +7,10 @@
 
 use crate::{
     api::{Problem, types::TransactionStatus},
+    archive::Receipt,
     cli::{
         failure::{Failure, Outcome},
-        sending::{Included, request},
+        sending::request,
     },
     client::{Client, ClientError},
 };
@@ -53,7 +54,7 @@ pub(super) struct Caster {
 /// What to do after an attempt.
 enum Next {
     /// It is decided.
-    Done(Included),
+    Done(Receipt),
     /// Ask the next node, at once or after a pause.
     Again { pause: bool, reason: String },
     /// Its last height has passed.
@@ -69,7 +70,7 @@ impl Caster {
     ///
     /// # Errors
     /// When a rule forbids it, or no node has had it decided within the patience.
-    pub(super) async fn cast(&self, ballot: &Ballot, first: usize) -> Outcome<Included> {
+    pub(super) async fn cast(&self, ballot: &Ballot, first: usize) -> Outcome<Receipt> {
         let start = Instant::now();
         let mut pause = FIRST_PAUSE;
         let mut transaction = None;
@@ -121,7 +122,7 @@ impl Caster {
     }
 
     /// Where the voter's ballot is, if it says the same; a text if it says something else.
-    async fn look_up(&self, node: &Client, ballot: &Ballot) -> Option<Result<Included, String>> {
+    async fn look_up(&self, node: &Client, ballot: &Ballot) -> Option<Result<Receipt, String>> {
         let voter = ballot.voter.public();
         let cast = node.ballot(&ballot.poll, &voter).await.ok()?;
         if cast.choice != ballot.choice {
@@ -129,7 +130,7 @@ impl Caster {
         }
         match node.transaction(&cast.transaction).await.ok()?.status {
             TransactionStatus::Decided { id, height, block, index, .. } => {
-                Some(Ok(Included { id, height, block, index }))
+                Some(Ok(Receipt { id, height, block, index }))
             }
             _ => None,
         }
@@ -143,7 +144,7 @@ async fn attempt_at(node: &Client, transaction: &Transaction) -> Next {
     };
     match answer {
         Ok(TransactionStatus::Decided { id, height, block, index, .. }) => {
-            Next::Done(Included { id, height, block, index })
+            Next::Done(Receipt { id, height, block, index })
         }
         Ok(TransactionStatus::Pending { .. }) => {
             Next::Again { pause: false, reason: "the ballot waits to be decided".into() }

@@ -10,6 +10,7 @@ use super::{
     show,
 };
 use crate::{
+    archive::Receipt,
     cli::{
         failure::{Context, Failure, Outcome},
         key::PassphraseFlag,
@@ -347,7 +348,7 @@ async fn status_of_any(nodes: &[Client]) -> Outcome<Hash> {
 }
 
 /// Sends a transaction through the first node that takes it. It is signed once, so it cannot count twice.
-async fn through_any(nodes: &[Client], key: &SecretKey, payload: Payload) -> Outcome<sending::Included> {
+async fn through_any(nodes: &[Client], key: &SecretKey, payload: Payload) -> Outcome<Receipt> {
     let mut signed = None;
     let mut last = Failure::new("there is no node to speak to");
     // Twice around: a node that was restarting has a second chance.
@@ -371,7 +372,7 @@ async fn through_any(nodes: &[Client], key: &SecretKey, payload: Payload) -> Out
             && let crate::api::types::TransactionStatus::Decided { id, height, block, index, .. } =
                 info.status
         {
-            return Ok(sending::Included { id, height, block, index });
+            return Ok(Receipt { id, height, block, index });
         }
     }
     Err(last)

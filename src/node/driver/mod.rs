@@ -1,6 +1,8 @@
 //! The loop around the logic: inputs from the swarm, the disks, the API and the clock; effects carried out in order.
 //!
-//! - `outbox.rs`: which effects wait for the log.
+//! **Behind the log.** An effect that follows an `Append` takes place once that record is on disk: see
+//! [`Barrier`].
+//!
 //! - `modules.rs`: what local modules say and are told; their validations go before everything else.
 //! - `talking.rs`: what people say to each other.
 //! - `connected.rs`: the peers. `requests.rs`: what callers and peers ask. `notices.rs`: what those who watch are told.
@@ -8,16 +10,16 @@
 mod connected;
 mod modules;
 mod notices;
-pub(super) mod outbox;
 mod requests;
 mod talking;
 
 use super::{
     NodeError,
     gossip::Gossip,
-    handle::{Handle, NodeEvent, NodeStatus, Outcome, Request},
+    handle::{Handle, NodeEvent, NodeStatus, Outcome, Report, Request},
     known_peers_file,
     metrics::Metrics,
+    misbehaviour::Conduct,
     network::{self, Network},
     persistence::{DiskEvent, Persistence},
     solver::Solver,
@@ -26,17 +28,17 @@ use crate::{
     config::NodeConfig,
     storage::{WalEvent, WriterEvent},
 };
-use conclave_ledger::{hash::TransactionId, pool::PoolError};
+use conclave_ledger::hash::TransactionId;
 use conclave_protocol::{
     handshake::Command,
     known_peers::{SavedPeers, Source},
-    node::{Clock, Effect, Input, Node},
+    node::{Barrier, Clock, Effect, Input, Node},
     time::Time,
 };
 use connected::Connected;
 use futures::StreamExt;
 use libp2p::Multiaddr;
-use outbox::Outbox;
+use requests::Submission;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -44,14 +46,14 @@ use std::{
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     task::JoinHandle,
 };
 
 /// Requests that are taken at once before the swarm has its turn again.
 const REQUESTS_AT_ONCE: usize = 256;
 
-/// Most callers that wait for transactions.
+/// Most transactions that callers wait for.
 const MAX_WAITING: usize = 65_536;
 
 /// Longest time in which a leaving node waits for its peers.
@@ -66,6 +68,7 @@ pub(super) fn clock(start: Instant) -> Clock {
 /// The loop and its state.
 pub(super) struct Driver {
     node: Node,
+    conduct: Conduct,
     network: Network,
     persistence: Persistence,
     metrics: Metrics,
@@ -81,10 +84,10 @@ pub(super) struct Driver {
     stops_on_interrupt: bool,
     status: NodeStatus,
     connected: Connected,
-    outbox: Outbox,
-    tickets: BTreeMap<u64, oneshot::Sender<Vec<Result<TransactionId, PoolError>>>>,
+    barrier: Barrier,
+    submissions: BTreeMap<u64, Submission>,
     next_ticket: u64,
-    waiting: BTreeMap<TransactionId, Vec<oneshot::Sender<Outcome>>>,
+    waiting: BTreeMap<TransactionId, Vec<mpsc::UnboundedSender<Report>>>,
     found: (mpsc::UnboundedSender<Input>, mpsc::UnboundedReceiver<Input>),
     failed: Option<NodeError>,
     leaving_until: Option<Instant>,
@@ -109,6 +112,7 @@ impl Driver {
         };
         Self {
             node,
+            conduct: Conduct::honest(),
             network,
             persistence,
             metrics,
@@ -123,8 +127,8 @@ impl Driver {
             stops_on_interrupt: config.stops_on_interrupt,
             status,
             connected: Connected::default(),
-            outbox: Outbox::default(),
-            tickets: BTreeMap::new(),
+            barrier: Barrier::default(),
+            submissions: BTreeMap::new(),
             next_ticket: 0,
             waiting: BTreeMap::new(),
             found,
@@ -137,6 +141,11 @@ impl Driver {
     /// The same with local modules.
     pub(super) fn with_modules(self, gossip: Gossip) -> Self {
         Self { gossip, ..self }
+    }
+
+    /// The same with another conduct.
+    pub(super) fn with_conduct(self, conduct: Conduct) -> Self {
+        Self { conduct, ..self }
     }
 
     /// Runs until the node has left, or must not go on.
@@ -152,7 +161,7 @@ impl Driver {
         for address in std::mem::take(&mut self.gathered) {
             if let Some(peer) = network::peer_in(&address).and_then(|id| network::peer_of(&id)) {
                 let addresses = vec![address.to_string()];
-                self.input(Input::Found { peer, addresses, source: Source::Tracker });
+                self.input(Input::Found { peer, addresses, source: Source::Tracker, by: None });
             }
         }
         for address in std::mem::take(&mut self.peers) {
@@ -169,7 +178,7 @@ impl Driver {
             tokio::select! {
                 event = self.network.swarm.select_next_some() => {
                     let inputs = self.network.translate(event);
-                    self.metrics.connections.set(self.network.connections() as i64);
+                    self.metrics.connections.set(self.network.connections().into());
                     self.network.denied().for_each(|by| self.metrics.denied(by));
                     self.network.unsent().into_iter().for_each(|(channel, n)| self.metrics.unsent(channel, n));
                     inputs.into_iter().for_each(|input| self.input(input));
@@ -215,7 +224,8 @@ impl Driver {
     }
 
     fn deadline(&self) -> Instant {
-        let machine = self.node.poll_timeout().map(|Time(micros)| self.start + Duration::from_micros(micros));
+        let due = [self.node.poll_timeout(), self.conduct.poll_timeout()].into_iter().flatten().min();
+        let machine = due.map(|Time(micros)| self.start + Duration::from_micros(micros));
         let far = Instant::now() + Duration::from_secs(3600);
         let network =
             [self.network.next_closing(), self.network.next_tracking(), self.network.next_finding()];
@@ -231,10 +241,13 @@ impl Driver {
         if self.node.poll_timeout().is_some_and(|due| due <= clock.time) {
             self.node.handle_timeout(clock);
         }
+        self.conduct.handle_timeout(&self.node, clock);
     }
 
     fn input(&mut self, input: Input) {
-        self.node.handle(input, clock(self.start));
+        let clock = clock(self.start);
+        self.conduct.overhear(&input, &self.node, clock);
+        self.node.handle(input, clock);
     }
 
     fn disk(&mut self, event: DiskEvent) {
@@ -244,15 +257,15 @@ impl Driver {
                 if let Err(error) = self.persistence.synced(ticket) {
                     self.failed = Some(error);
                 }
-                while let Some(effect) = self.outbox.pop(&self.persistence) {
+                while let Some(effect) = self.barrier.release(self.persistence.synced_up_to()) {
                     self.take_place(effect);
                 }
             }
             DiskEvent::Wal(WalEvent::Failed(error)) => {
                 self.failed = Some(NodeError::LogFailed(error.to_string()));
             }
-            DiskEvent::Writer(WriterEvent::Committed { wal_sequence, batches, .. }) => {
-                self.persistence.committed(wal_sequence, batches);
+            DiskEvent::Writer(WriterEvent::Committed { batches, wal_sequence, .. }) => {
+                self.persistence.committed(batches, wal_sequence);
             }
             DiskEvent::Writer(WriterEvent::Failed(error)) => {
                 self.failed = Some(NodeError::DatabaseFailed(error.to_string()));
@@ -266,10 +279,19 @@ impl Driver {
         self.metrics.pool_bytes.set(self.node.pool().bytes() as i64);
         self.gossip.metrics.peer_subscriptions.set(self.network.subscriptions() as i64);
         self.gossip.metrics.module_subscriptions.set(self.node.module_subscriptions() as i64);
-        while let Some(effect) = self.node.poll_effect() {
-            match self.outbox.push(effect, &mut self.persistence) {
-                Ok(due) => due.into_iter().for_each(|effect| self.take_place(effect)),
-                Err(error) => self.failed = Some(error),
+        while let Some(effect) = self.conduct.poll_effect(&mut self.node, clock(self.start)) {
+            match effect {
+                Effect::Append(record) => {
+                    if let Err(error) = self.persistence.append(&record) {
+                        self.failed = Some(error);
+                    }
+                }
+                effect => {
+                    let (appended, synced) = (self.persistence.appended(), self.persistence.synced_up_to());
+                    if let Some(effect) = self.barrier.pass(effect, appended, synced) {
+                        self.take_place(effect);
+                    }
+                }
             }
         }
     }
@@ -281,12 +303,7 @@ impl Driver {
                 self.send_to_network(effect);
             }
             Effect::Lookup { token, request } => self.look_up(token, request),
-            Effect::Submitted { ticket, verdicts } => {
-                if let Some(reply) = self.tickets.remove(&ticket) {
-                    // The caller may have gone meanwhile.
-                    let _ = reply.send(verdicts);
-                }
-            }
+            Effect::Submitted { ticket, verdicts } => self.submitted(ticket, verdicts),
             Effect::Dropped(dropped) => {
                 for (id, reason) in dropped {
                     self.answer(&id, &Outcome::Dropped(reason));
@@ -356,7 +373,7 @@ impl Driver {
     fn answer(&mut self, id: &TransactionId, outcome: &Outcome) {
         for reply in self.waiting.remove(id).into_iter().flatten() {
             // The caller may have gone meanwhile.
-            let _ = reply.send(outcome.clone());
+            let _ = reply.send((*id, outcome.clone()));
         }
     }
 

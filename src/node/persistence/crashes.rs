@@ -2,7 +2,7 @@
 //!
 //! One script of a node's life is played on a disk in memory: the first start of a home, votes, blocks of one part and
 //! of many, decisions with and without a certificate, a proof that comes later, heights undone by a certificate (R1) and
-//! decided anew, segments of the log that follow one another and are removed. Its effects go through the outbox and
+//! decided anew, segments of the log that follow one another and are removed. Its effects go through the barrier and
 //! the persistence of the real node. Once for each operation that changes the disk, that operation goes wrong; then
 //! the home is opened again and the real logic started on it. What was acknowledged must be there, no signature that
 //! was let out may be forgotten, and the node must go on.
@@ -10,12 +10,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::{
-    node::driver::outbox::Outbox,
-    storage::{
-        WalWork, WriterWork,
-        faulty::{self, Fault, FaultyDisk},
-    },
+use crate::storage::{
+    WalWork, WriterWork,
+    faulty::{self, Fault, FaultyDisk},
 };
 use conclave_ledger::{
     applications::{Payload, records::Record as Note},
@@ -25,13 +22,14 @@ use conclave_ledger::{
     hash::Hash,
     keys::SecretKey,
     signed::{Kind, SignatureSet, Slot, Value},
-    transaction::{Request, Transaction},
+    transaction::{Request, SharedTransaction},
     validators::{FaultBound, Validator},
 };
 use conclave_protocol::{
     consensus::SignedRecord,
-    node::{Channel, Clock, Config, Effect, Input, Node},
+    node::{Barrier, Channel, Clock, Config, Effect, Input, Node},
     peer::Peer,
+    rules::Rules,
     time::Time,
 };
 use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
@@ -59,11 +57,11 @@ fn genesis() -> Arc<Genesis> {
     })
 }
 
-fn record(number: u64, bytes: usize) -> Transaction {
+fn record(number: u64, bytes: usize) -> SharedTransaction {
     let data = Bytes([&number.to_be_bytes()[..], &vec![7; bytes]].concat());
     let payload = Payload::Record(Note { kind: "note".into(), data });
     let (network, sender) = (genesis().network_id(), key().public());
-    Request { network, sender, expires: 60, payload }.sign(&key())
+    Request { network, sender, expires: 60, payload }.sign(&key()).into()
 }
 
 // --- The script ----------------------------------------------------------------------------------------------------
@@ -110,18 +108,15 @@ impl Author {
 
     /// A height: block, vote, decision. Without `vote` it comes from others, by a certificate.
     fn block(&mut self, bytes: usize, count: u64, vote: bool, certified: bool) {
-        let transactions: Vec<(Arc<Transaction>, usize)> = (0..count)
+        let transactions: Vec<SharedTransaction> = (0..count)
             .map(|_| {
                 self.transactions += 1;
-                let transaction = Arc::new(record(self.transactions, bytes));
-                let size = codec::encode(transaction.as_ref()).len();
-                (transaction, size)
+                record(self.transactions, bytes)
             })
             .collect();
-        let candidates =
-            transactions.iter().map(|(transaction, size)| (transaction, transaction.id(), *size));
         let proofs = self.chain.unproven().map(|(height, value)| self.proof(height, value)).collect();
-        let block = Arc::new(self.chain.propose(key().public(), NOW, proofs, candidates).unwrap());
+        let (block, _) = self.chain.propose(key().public(), NOW, proofs, &transactions).unwrap();
+        let block = Arc::new(block);
         let value = Value::Block(block.hash());
         self.script.steps.push(Step::Append(LogRecord::Block(block.clone())));
         if vote {
@@ -224,7 +219,7 @@ struct Machine<W: FnMut(WalEvent), D: FnMut(WriterEvent)> {
     persistence: Persistence,
     log: WalWork<W>,
     writer: WriterWork<D>,
-    outbox: Outbox,
+    barrier: Barrier,
     reports: Reports,
 }
 
@@ -249,14 +244,23 @@ fn machine(opened: OpenedHome) -> Result<Machine<impl FnMut(WalEvent), impl FnMu
         },
     )?;
     let (log, writer) = (log.unwrap(), writer.unwrap());
-    Ok(Machine { database, persistence, log, writer, outbox: Outbox::default(), reports })
+    Ok(Machine { database, persistence, log, writer, barrier: Barrier::default(), reports })
 }
 
 impl<W: FnMut(WalEvent), D: FnMut(WriterEvent)> Machine<W, D> {
     /// Takes an effect; returns what takes place by it.
     fn push(&mut self, effect: Effect) -> Result<Vec<Effect>, NodeError> {
-        let due: Vec<Effect> = self.outbox.push(effect, &mut self.persistence)?.into_iter().collect();
-        Ok(self.take_place(due))
+        let due = match effect {
+            Effect::Append(record) => {
+                self.persistence.append(&record)?;
+                None
+            }
+            effect => {
+                let (appended, synced) = (self.persistence.appended(), self.persistence.synced_up_to());
+                self.barrier.pass(effect, appended, synced)
+            }
+        };
+        Ok(self.take_place(due.into_iter().collect()))
     }
 
     /// Lets the log work, and the database if it is its turn; returns what takes place by it.
@@ -269,13 +273,13 @@ impl<W: FnMut(WalEvent), D: FnMut(WriterEvent)> Machine<W, D> {
         while let Some(report) = self.reports.borrow_mut().pop_front() {
             match report {
                 DiskEvent::Wal(WalEvent::Synced { ticket, .. }) => self.persistence.synced(ticket)?,
-                DiskEvent::Writer(WriterEvent::Committed { wal_sequence, batches, .. }) => {
-                    self.persistence.committed(wal_sequence, batches);
+                DiskEvent::Writer(WriterEvent::Committed { batches, wal_sequence, .. }) => {
+                    self.persistence.committed(batches, wal_sequence);
                 }
                 other => panic!("{other:?}"),
             }
         }
-        while let Some(effect) = self.outbox.pop(&self.persistence) {
+        while let Some(effect) = self.barrier.release(self.persistence.synced_up_to()) {
             placed.push(effect);
         }
         Ok(self.take_place(placed))
@@ -354,12 +358,12 @@ fn restart(opened: &mut OpenedHome) -> Node {
         peer: Peer::from_bytes(&[1; 38]).unwrap(),
         node_key: SecretKey::from_seed([9; 32]),
         validator_key: Some(key()),
-        restarted: opened.used,
         version: "test".into(),
         meeting: Default::default(),
         pool: Default::default(),
         announcements: Default::default(),
         seed: [3; 32],
+        rules: Rules::default(),
     };
     Node::new(config, restored, clock(0)).unwrap()
 }
@@ -527,7 +531,8 @@ fn nothing_takes_place_before_the_record_that_it_follows_is_durable() {
     // The log has the first record only.
     let first = machine.persistence.appended() - 1;
     machine.persistence.synced(first).unwrap();
-    let due: Vec<Effect> = std::iter::from_fn(|| machine.outbox.pop(&machine.persistence)).collect();
+    let due: Vec<Effect> =
+        std::iter::from_fn(|| machine.barrier.release(machine.persistence.synced_up_to())).collect();
     assert_eq!(marks(due), [2]);
     assert_eq!(marks(machine.push(send(false, 5)).unwrap()), [0; 0], "nor does anything overtake");
     assert_eq!(marks(machine.work(false).unwrap()), [4, 5]);
@@ -536,5 +541,5 @@ fn nothing_takes_place_before_the_record_that_it_follows_is_durable() {
     assert_eq!(marks(machine.push(vote(3)).unwrap()), [0; 0]);
     assert_eq!(marks(machine.push(send(false, 6)).unwrap()), [0; 0]);
     assert!(machine.work(false).is_err());
-    assert!(machine.outbox.pop(&machine.persistence).is_none());
+    assert!(machine.barrier.release(machine.persistence.synced_up_to()).is_none());
 }

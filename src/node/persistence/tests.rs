@@ -11,6 +11,7 @@ use conclave_ledger::{
     hash::Hash,
     keys::SecretKey,
     signed::{Kind, Slot, Value},
+    transaction::SharedTransaction,
     validators::{FaultBound, Validator},
 };
 use conclave_protocol::consensus::SignedRecord;
@@ -62,7 +63,7 @@ fn large() -> LogRecord {
         expires: 9,
         payload: conclave_ledger::applications::Payload::Record(record),
     };
-    let transaction = Arc::new(request.sign(&key));
+    let transaction: SharedTransaction = request.sign(&key).into();
     let transactions = std::iter::repeat_n(transaction, 60).collect();
     LogRecord::Block(Arc::new(Block { header, proofs: Vec::new(), transactions }))
 }
@@ -73,7 +74,7 @@ fn append_all(home: &Path, records: &[LogRecord]) {
     for record in records {
         persistence.append(record).unwrap();
     }
-    while !persistence.is_synced(persistence.appended()) {
+    while persistence.synced_up_to() < persistence.appended() {
         match events.blocking_recv().unwrap() {
             DiskEvent::Wal(WalEvent::Synced { ticket, .. }) => persistence.synced(ticket).unwrap(),
             other => panic!("{other:?}"),
@@ -97,6 +98,13 @@ fn records_of_any_size_come_back_in_order() {
     assert!(log(home.path()) == records);
 }
 
+/// What lets the database take the bytes that were made for the log.
+#[test]
+fn a_block_is_written_alike_in_the_log_and_in_the_database() {
+    let LogRecord::Block(block) = large() else { panic!("a block") };
+    assert_eq!(large().encode(), codec::encode(&Decided::Block(block)));
+}
+
 #[test]
 fn a_record_whose_last_parts_a_crash_has_cut_off_is_forgotten() {
     let home = tempfile::tempdir().unwrap();
@@ -108,4 +116,30 @@ fn a_record_whose_last_parts_a_crash_has_cut_off_is_forgotten() {
     drop(wal);
     append_all(home.path(), &[signed(2)]);
     assert!(log(home.path()) == [signed(1), signed(2)]);
+}
+
+#[test]
+fn what_is_on_its_way_to_the_disks_is_bounded_in_bytes() {
+    let home = tempfile::tempdir().unwrap();
+    let (sender, mut events) = unbounded_channel();
+    let mut persistence = Persistence::start(open(home.path(), genesis()).unwrap(), &sender).unwrap();
+    for _ in 0..4 {
+        persistence.append(&large()).unwrap();
+        assert!(persistence.logging_bytes <= BYTES_IN_FLIGHT + PART_BYTES, "{}", persistence.logging_bytes);
+    }
+    assert!(!persistence.unlogged.is_empty(), "no report was taken, so the rest waits");
+    let blocks = vec![(1, vec![0; MAX_BACKLOG_BYTES].into())];
+    persistence.submit(Batch { blocks, last_height: 1, ..Batch::default() });
+    assert!(persistence.is_congested());
+    while persistence.synced_up_to() < persistence.appended() || persistence.is_congested() {
+        match events.blocking_recv().unwrap() {
+            DiskEvent::Wal(WalEvent::Synced { ticket, .. }) => persistence.synced(ticket).unwrap(),
+            DiskEvent::Writer(WriterEvent::Committed { batches, wal_sequence, .. }) => {
+                persistence.committed(batches, wal_sequence);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((persistence.logging_bytes, persistence.committing_bytes), (0, 0));
+    persistence.close();
 }

@@ -4,6 +4,7 @@ use super::tables::{
     BLOCKS, ByteTable, LAST_HEIGHT, META, PROOFS, STATE, TRANSACTIONS, UNDO, WAL_SEQUENCE, seal, unseal,
 };
 use redb::{ReadableTable, TableHandle, WriteTransaction};
+use std::sync::Arc;
 
 /// Identity of a transaction: its hash.
 pub type TransactionId = [u8; 32];
@@ -22,8 +23,8 @@ pub struct TransactionLocation {
 pub struct Batch {
     /// Heights whose block, proof and undoing are taken back (the abandoned branch of a reorganisation, or pruning).
     pub removed_heights: Vec<u64>,
-    /// Heights and their records.
-    pub blocks: Vec<(u64, Vec<u8>)>,
+    /// Heights and their records, which others may hold, too.
+    pub blocks: Vec<(u64, Arc<[u8]>)>,
     /// Heights and the proofs of their decisions.
     pub proofs: Vec<(u64, Vec<u8>)>,
     /// Heights and what undoes them.
@@ -45,13 +46,12 @@ pub struct Batch {
 
 impl Batch {
     /// About how many bytes it writes.
-    pub(in crate::storage) fn size(&self) -> usize {
-        let values = |list: &[(u64, Vec<u8>)]| list.iter().map(|(_, value)| value.len()).sum::<usize>();
+    pub fn size(&self) -> usize {
         let state =
             |(key, value): &(Vec<u8>, Option<Vec<u8>>)| key.len() + value.as_ref().map_or(0, Vec::len);
-        values(&self.blocks)
-            + values(&self.proofs)
-            + values(&self.undo)
+        self.blocks.iter().map(|(_, record)| record.len()).sum::<usize>()
+            + self.proofs.iter().map(|(_, proof)| proof.len()).sum::<usize>()
+            + self.undo.iter().map(|(_, undoing)| undoing.len()).sum::<usize>()
             + self.state_changes.iter().map(state).sum::<usize>()
             + (self.transactions.len() + self.removed_transactions.len()) * size_of::<TransactionId>()
     }

@@ -10,7 +10,7 @@ const NETWORK: NetworkId = [7; 32];
 fn batch(height: u64) -> Batch {
     let key = |number: u64| format!("key {number}").into_bytes();
     Batch {
-        blocks: vec![(height, vec![height as u8; 900])],
+        blocks: vec![(height, vec![height as u8; 900].into())],
         proofs: vec![(height, vec![!height as u8; 300])],
         state_changes: vec![
             (key(height), Some(vec![height as u8; 50])),
@@ -30,7 +30,7 @@ fn check_content(snapshot: &Snapshot, last: u64, context: &str) {
     assert_eq!(snapshot.wal_sequence().unwrap(), last * 10, "{context}");
     for height in 1..=last {
         let expected = batch(height);
-        assert_eq!(snapshot.block(height).unwrap().as_ref(), Some(&expected.blocks[0].1), "{context}");
+        assert_eq!(snapshot.block(height).unwrap().as_deref(), Some(&*expected.blocks[0].1), "{context}");
         assert_eq!(snapshot.proof(height).unwrap().as_ref(), Some(&expected.proofs[0].1), "{context}");
         let location = snapshot.location(&[height as u8; 32]).unwrap();
         assert_eq!(location, Some(TransactionLocation { height, position: 3 }), "{context}");
@@ -61,7 +61,7 @@ fn batches_are_read_back_and_taken_back() {
     let rollback = Batch {
         removed_heights: vec![3, 2],
         removed_transactions: vec![[3; 32], [2; 32]],
-        blocks: vec![(2, b"other".to_vec())],
+        blocks: vec![(2, b"other".as_slice().into())],
         last_height: 2,
         wal_sequence: 5,
         ..Batch::default()
@@ -130,7 +130,7 @@ fn a_database_of_version_one_is_brought_to_the_present_one() {
 fn ranges_stop_at_gaps_and_bounds() {
     let home = tempfile::tempdir().unwrap();
     let database = Database::create(&home.path().join("chain.redb"), NETWORK).unwrap();
-    let blocks = [1, 2, 3, 5].map(|height| (height, vec![height as u8; 100])).to_vec();
+    let blocks = [1, 2, 3, 5].map(|height| (height, vec![height as u8; 100].into())).to_vec();
     database.commit(&Batch { blocks, last_height: 5, ..Batch::default() }).unwrap();
     let snapshot = database.snapshot().unwrap();
     let heights = |range, bytes| {
@@ -261,8 +261,8 @@ fn a_flipped_byte_is_never_a_wrong_answer() {
     let sound = fs::read(&path).unwrap();
     let mut found = 0;
     // A block's and a proof's content, wherever it stands.
-    for content in [&batch(1).blocks[0].1, &batch(2).proofs[0].1] {
-        let place = sound.windows(content.len()).position(|window| window == content.as_slice()).unwrap();
+    for content in [&*batch(1).blocks[0].1, &batch(2).proofs[0].1] {
+        let place = sound.windows(content.len()).position(|window| window == content).unwrap();
         let mut changed = sound.clone();
         changed[place + 7] ^= 1;
         fs::write(&path, changed).unwrap();

@@ -24,6 +24,7 @@ mod error;
 mod record;
 mod replay;
 mod segment;
+mod spare;
 #[cfg(test)]
 mod tests;
 
@@ -31,10 +32,11 @@ pub use error::WalError;
 
 use super::{
     NetworkId,
-    disk::{FileSystem, LogFile, is_full},
+    disk::{FileSystem, is_full},
 };
 use record::{RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES};
 use segment::Segment;
+use spare::Spare;
 use std::{
     collections::VecDeque,
     io,
@@ -101,7 +103,7 @@ pub struct Wal {
     /// Whether a mark for `synced` stands at `offset`.
     marked: bool,
     /// A zero-filled file that waits to become the next segment.
-    spare: Option<Box<dyn LogFile>>,
+    spare: Spare,
     poisoned: Option<String>,
 }
 
@@ -138,7 +140,7 @@ impl Wal {
             next: last.next,
             synced: last.next - 1,
             marked: false,
-            spare: None,
+            spare: Spare::default(),
             poisoned: None,
         };
         Ok((wal, replay))
@@ -206,15 +208,15 @@ impl Wal {
         Ok(())
     }
 
-    /// Makes the file of the next segment if the present one is nearly full, so that no append has to wait for it. For
-    /// idle moments; takes some milliseconds when there is something to do.
+    /// Has the file of the next segment made if the present one is nearly full, so that no append has to wait for it.
+    /// A thread of its own makes it; this takes no time.
     ///
     /// # Errors
-    /// A failed write. It does not poison the log: the append that needs the segment tries again.
+    /// What went wrong at the last try. It does not poison the log: the append that needs the segment tries again.
     pub fn prepare(&mut self) -> Result<(), WalError> {
         self.check()?;
-        if self.spare.is_none() && self.offset + self.pending.len() > NEARLY_FULL_BYTES {
-            self.spare = Some(segment::make_spare(&self.directory, self.files.as_ref())?);
+        if self.offset + self.pending.len() > NEARLY_FULL_BYTES {
+            self.spare.begin(&self.directory, &self.files)?;
         }
         Ok(())
     }

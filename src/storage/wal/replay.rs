@@ -11,6 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Largest number that a segment may begin with. A log that takes a million records a second is there after 292,000
+/// years; behind it, there is room for the numbers of a segment's records.
+const MAX_FIRST: u64 = u64::MAX >> 1;
+
 /// Where a log goes on.
 pub(super) struct Last {
     pub(super) firsts: VecDeque<u64>,
@@ -104,6 +108,10 @@ fn read(
             format!("the header is that of the segment of record {}", header.first),
         ));
     }
+    if !(1..=MAX_FIRST).contains(&first) {
+        let reason = format!("it begins with record {first}, and records have numbers from 1 to {MAX_FIRST}");
+        return Err(damaged(&path, 44, reason));
+    }
     if bytes.len() != SEGMENT_BYTES {
         let reason = format!("the file has {} bytes instead of {SEGMENT_BYTES}", bytes.len());
         return Err(damaged(&path, bytes.len().min(SEGMENT_BYTES), reason));
@@ -130,7 +138,7 @@ fn read_records(content: &Content, next: &mut u64, records: &mut Vec<Record>) ->
                 *next += 1;
             }
             found => {
-                marked = matches!(found, Found::Mark { synced } if synced + 1 == *next);
+                marked = matches!(found, Found::Mark { synced } if synced.checked_add(1) == Some(*next));
                 break;
             }
         }

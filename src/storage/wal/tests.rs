@@ -200,6 +200,39 @@ fn foreign_other_and_short_files_are_told_apart() {
     assert!(matches!(open(&disk), Err(WalError::Version { found: 9, .. })));
 }
 
+#[test]
+fn numbers_that_no_log_reaches_are_damage() {
+    let with = |first: u64, records: &dyn Fn(&mut Vec<u8>)| {
+        let (disk, salt) = (FaultyDisk::new(1), 7);
+        drop(open(&disk).unwrap());
+        disk.remove(&segment::path(directory(), 1)).unwrap();
+        let mut bytes = record::SegmentHeader { network: NETWORK, first, salt }.encode().to_vec();
+        records(&mut bytes);
+        bytes.resize(SEGMENT_BYTES, 0);
+        disk.open(&segment::path(directory(), first)).unwrap();
+        disk.edit(&segment::path(directory(), first), |file| file.clone_from(&bytes));
+        open(&disk)
+    };
+    for first in [0, u64::MAX >> 1, (u64::MAX >> 1) + 1, u64::MAX] {
+        let opened = with(first, &|bytes| {
+            if let Some(before) = first.checked_sub(1) {
+                record::encode_record(bytes, 7, first, before, b"it");
+            }
+        });
+        if first == u64::MAX >> 1 {
+            let (mut wal, replay) = opened.unwrap();
+            assert_eq!((replay.records.len(), wal.append(b"next").unwrap()), (1, first + 1));
+            continue;
+        }
+        let Err(error) = opened else { panic!("{first}: it opened") };
+        assert!(matches!(error, WalError::Damaged { offset: 44, .. }), "{first}: {error}");
+    }
+    let Err(error) = with(1, &|bytes| bytes.extend(record::encode_mark(7, u64::MAX))) else {
+        panic!("it opened")
+    };
+    assert!(matches!(error, WalError::Damaged { offset: 64, .. }), "{error}");
+}
+
 /// A log of three segments, each holding three of the longest records.
 fn three_segments(disk: &FaultyDisk) -> Wal {
     let (mut wal, _) = open(disk).unwrap();
@@ -207,6 +240,7 @@ fn three_segments(disk: &FaultyDisk) -> Wal {
         assert_eq!(wal.append(&vec![9; MAX_RECORD_BYTES]).unwrap(), sequence);
         wal.sync().unwrap();
         wal.prepare().unwrap();
+        wal.spare.finish().unwrap();
     }
     assert_eq!(wal.segments, [1, 4, 7]);
     wal

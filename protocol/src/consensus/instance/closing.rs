@@ -1,7 +1,7 @@
 //! Rules P1–P3: the last window, its end, and what a height that could not close in time does later.
 //!
 //! **P3 (late close), this project's addition to the page.** A height whose clock says nothing about the others'
-//! (it *halted* by P2, or was the first one opened after a restart) still accepts any certificate at any time. But
+//! (it *halted* by P2, or is *late*: see the opening of the crate's `consensus`) still accepts any certificate at any time. But
 //! votes may have split so that none will ever exist. So such a node waits until it has `Closing` from a quorum,
 //! itself counted, and one window more, and then signs `Settle(x)`, once, where `x` is what a known settle or
 //! commit says (if that is a skip or a valid block that is extracted here), or else what the end of the last window says of everything that it knows, whenever it came. A
@@ -14,6 +14,7 @@ use super::{Instance, Step};
 use crate::{
     consensus::{event::Event, message::Message},
     penalty::Penalty,
+    rules::Rule,
     time::Time,
 };
 use conclave_ledger::{
@@ -24,7 +25,9 @@ use conclave_ledger::{
 impl Instance {
     /// P1: who is undecided at the start of the last window says so to all, after everything it sent before.
     pub(super) fn start_last_window(&mut self) {
-        if let Some(me) = self.me {
+        if let Some(me) = self.me
+            && self.keeps(Rule::P1)
+        {
             self.closings.insert(me);
             self.send_to_all(Message::Closing { height: self.height() });
         }
@@ -39,7 +42,8 @@ impl Instance {
             }
             return self.late_close(now);
         }
-        if self.config.fast && self.accepted_certificate().is_none() && self.set.closes_by_quorum() {
+        let needs_quorum = self.set.closes_by_quorum() && self.keeps(Rule::P2);
+        if self.config.fast && self.accepted_certificate().is_none() && needs_quorum {
             let (closing, quorum) = (self.closings.len(), self.set.quorum());
             if closing < quorum {
                 self.halted = true;
@@ -54,7 +58,8 @@ impl Instance {
             return self.decide(value, Some(proof), now);
         }
         let value = self.value_at_the_end(|instance, block| {
-            instance.supports.get(block).is_some_and(|support| support.accepted)
+            let is_accepted = instance.supports.get(block).is_some_and(|support| support.accepted);
+            is_accepted || (!instance.keeps(Rule::S1) && instance.has_support(block))
         });
         self.commit(value, now);
     }
@@ -73,6 +78,11 @@ impl Instance {
             }
             _ => Value::Skip,
         }
+    }
+
+    /// Whether the votes that this node has seen are support.
+    fn has_support(&self, block: &conclave_ledger::hash::BlockHash) -> bool {
+        self.count_votes(&Value::Block(*block)) >= self.set.support()
     }
 
     /// Decides without a certificate and signs `Commit`, of which f+1 are the proof.
@@ -95,10 +105,10 @@ impl Instance {
 
     fn commit_proof(&self, value: &Value) -> Option<Proof> {
         let commits = collect(&self.commits, value);
-        (commits.len() > self.set.faulty()).then_some(Proof::Commits(commits))
+        (commits.len() >= self.set.commits()).then_some(Proof::Commits(commits))
     }
 
-    /// `f+1` commits prove a decision, at any time.
+    /// `f+1` commits prove a decision, at any time, to those who have made none: one of them is honest.
     pub(super) fn receive_commits(
         &mut self,
         value: Value,
@@ -106,10 +116,9 @@ impl Instance {
         now: Time,
     ) -> Result<(), Penalty> {
         self.add_once(Kind::Commit, value, commits)?;
-        if self.decision.is_none()
-            && let Some(proof) = self.commit_proof(&value)
-        {
-            self.decide(value, Some(proof), now);
+        let commits = collect(&self.commits, &value).len();
+        if self.decision.is_none() && commits > self.set.faulty() {
+            self.commit(value, now);
         }
         Ok(())
     }
@@ -124,7 +133,7 @@ impl Instance {
         if self.decision.is_some() || self.has_settled || !self.is_untimed() || !over {
             return;
         }
-        if self.closings.len() < self.set.quorum() {
+        if self.closings.len() < self.set.settling() {
             return;
         }
         let settle_at = *self.settle_at.get_or_insert(now + self.config.window());
@@ -137,11 +146,7 @@ impl Instance {
     fn settle(&mut self, now: Time) {
         let said = self.commits.values().chain(self.settles.values()).map(|(value, _)| *value);
         let known = said.into_iter().find(|value| self.may_settle_on(value));
-        let value = known.unwrap_or_else(|| {
-            self.value_at_the_end(|instance, block| {
-                instance.count_votes(&Value::Block(*block)) >= instance.set.support()
-            })
-        });
+        let value = known.unwrap_or_else(|| self.value_at_the_end(Self::has_support));
         let has_signed = self.me.is_none_or(|me| self.settles.contains_key(&me));
         if !has_signed && let Some((me, signature)) = self.sign(Kind::Settle, value) {
             self.settles.insert(me, (value, signature));
@@ -165,7 +170,7 @@ impl Instance {
         values.sort_unstable();
         values.dedup();
         for value in values {
-            if collect(&self.settles, &value).len() >= self.set.quorum() {
+            if collect(&self.settles, &value).len() >= self.set.settling() {
                 self.commit(value, now);
             }
         }

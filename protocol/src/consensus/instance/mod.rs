@@ -21,7 +21,7 @@ use super::{
     message::Message,
     record::SignedRecord,
 };
-use crate::{penalty::Penalty, time::Time};
+use crate::{penalty::Penalty, rules::Rule, time::Time};
 use conclave_ledger::{
     block::Block,
     hash::BlockHash,
@@ -47,7 +47,7 @@ pub const BLOCKS_PER_SENDER: usize = MAX_EXTRACTED;
 pub const MAX_BODIES: usize = MAX_EXTRACTED + 1;
 
 /// What an instance wants done, in order.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Send to every connected validator.
     ToAll(Message),
@@ -56,7 +56,7 @@ pub(super) enum Effect {
 }
 
 /// A certificate or a support on its way: its votes, and who vouches for having accepted it in time.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Relayed {
     votes: SignatureSet,
     relays: SignatureSet,
@@ -64,7 +64,7 @@ struct Relayed {
 }
 
 /// How a height was decided.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decision {
     pub(super) value: Value,
     pub(super) proof: Option<Proof>,
@@ -86,6 +86,7 @@ enum Step {
 }
 
 /// One height of the protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Instance {
     slot: Slot,
     set: Arc<ValidatorSet>,
@@ -94,8 +95,11 @@ pub(super) struct Instance {
     config: Arc<Config>,
     /// When it was opened here.
     start: Option<Time>,
-    /// Opened after a restart: its windows are not those of the others, so it closes by P3 only.
+    /// Its windows may not be those of the others, so it closes by a certificate, by commits, or by P3.
     late: bool,
+    /// If it is opened before all but `f` validators have been in touch for long enough, or before this node has been at
+    /// this height for long enough, it may have been opened long ago elsewhere: then it is late.
+    timely_from: (Option<Time>, Time),
     halted: bool,
     step: Step,
 
@@ -144,6 +148,7 @@ impl Instance {
             config,
             start: None,
             late,
+            timely_from: (None, Time(0)),
             halted: false,
             step: Step::Vote,
             votes: BTreeMap::new(),
@@ -244,8 +249,28 @@ impl Instance {
         self.decision.as_ref()
     }
 
+    /// Whether the node was told of the decision, which takes its block.
+    pub(super) fn is_announced(&self) -> bool {
+        self.announced
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.start.is_some()
+    }
+
+    /// From when on a height that is opened here is opened in time, by who is in touch and by when this node came to it.
+    /// When validators were lost or came back since it was opened, messages may have taken longer than `Δ`, and its
+    /// windows say nothing any more.
+    pub(super) fn set_timely_from(&mut self, in_touch: Option<Time>, caught_up: Time) {
+        self.timely_from = (in_touch, caught_up);
+        if self.decision.is_none() && self.start.is_some_and(|start| !self.is_timely(start)) {
+            self.late = true;
+        }
+    }
+
+    fn is_timely(&self, start: Time) -> bool {
+        let (in_touch, caught_up) = self.timely_from;
+        in_touch.is_some_and(|from| from <= start) && caught_up <= start
     }
 
     pub(super) fn is_late(&self) -> bool {
@@ -265,6 +290,10 @@ impl Instance {
     }
 
     // --- The clock -------------------------------------------------------------------------------------------
+
+    fn keeps(&self, rule: Rule) -> bool {
+        self.config.rules.keep(rule)
+    }
 
     fn f(&self) -> u32 {
         self.set.faulty() as u32
@@ -346,6 +375,7 @@ impl Instance {
     fn open(&mut self, now: Time) {
         if self.start.is_none() && self.decision.is_none() {
             self.start = Some(now);
+            self.late |= !self.is_timely(now);
             self.emit(Event::Opened { height: self.height() });
             if !self.config.fast {
                 self.step = if self.late { Step::Closing } else { Step::End };

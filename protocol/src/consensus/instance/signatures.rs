@@ -131,6 +131,10 @@ impl Instance {
         self.votes.values().filter(|(voted, _)| voted == value).count()
     }
 
+    pub(in crate::consensus) fn count_commits(&self, value: &Value) -> usize {
+        self.commits.values().filter(|(committed, _)| committed == value).count()
+    }
+
     /// The vote that this node has spent.
     pub(super) fn my_vote(&self) -> Option<Value> {
         self.votes.get(&self.me?).map(|(value, _)| *value)

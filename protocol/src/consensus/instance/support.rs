@@ -2,7 +2,7 @@
 //! the end.
 
 use super::Instance;
-use crate::{consensus::message::Message, penalty::Penalty, time::Time};
+use crate::{consensus::message::Message, penalty::Penalty, rules::Rule, time::Time};
 use conclave_ledger::{
     hash::BlockHash,
     signed::{Kind, SignatureSet, Value},
@@ -85,7 +85,7 @@ impl Instance {
         if let Some((me, signature)) = self.sign(Kind::RelaySupport, Value::Block(block)) {
             self.supports.entry(block).or_default().relays.insert(me, signature);
         }
-        if let Some(message) = self.support_message(&block) {
+        if let Some(message) = self.support_message(&block).filter(|_| self.keeps(Rule::S1)) {
             self.send_to_all(message);
         }
     }

@@ -5,6 +5,7 @@ use crate::{
     machine::{Input, Machine, Output},
     peer::Peer,
     penalty::Penalty,
+    rules::Rules,
     time::Time,
 };
 use conclave_ledger::{
@@ -50,7 +51,7 @@ pub(super) fn block(height: Height, leader: usize, number: u64) -> Arc<Block> {
         proofs: Hash::ZERO,
         transactions: Hash::ZERO,
     };
-    Arc::new(Block { header, proofs: Vec::new(), transactions: vec![Arc::new(request.sign(&sender))] })
+    Arc::new(Block { header, proofs: Vec::new(), transactions: vec![request.sign(&sender).into()] })
 }
 
 pub(super) fn signatures(height: Height, kind: Kind, value: Value, signers: &[usize]) -> SignatureSet {
@@ -58,14 +59,16 @@ pub(super) fn signatures(height: Height, kind: Kind, value: Value, signers: &[us
     signers.iter().map(|index| (*index as u16, slot.sign(&key(*index), kind, &value))).collect()
 }
 
-pub(super) fn config(me: usize, fast: bool, restarted: bool) -> Config {
-    Config { network: NETWORK, delta: DELTA, fast, key: Some(key(me)), restarted }
+pub(super) fn config(me: usize, fast: bool) -> Config {
+    Config { network: NETWORK, delta: DELTA, fast, key: Some(key(me)), rules: Rules::default() }
 }
 
 /// The machine of validator `me`; validator 0 leads height 1, at which it stands.
 pub(super) struct Lab {
     pub(super) machine: Consensus,
     pub(super) now: Time,
+    /// When the test begins: windows count from then, if the height is opened at once.
+    start: Time,
     pub(super) sent: Vec<(Peer, Message)>,
     pub(super) events: Vec<Event>,
     pub(super) penalties: Vec<(Peer, Penalty)>,
@@ -80,16 +83,31 @@ pub(super) struct Lab {
 
 impl Lab {
     pub(super) fn new(me: usize, validators: usize, faulty: u16) -> Self {
-        Self::with(config(me, true, false), Vec::new(), validators, faulty)
+        Self::with(config(me, true), Vec::new(), validators, faulty)
     }
 
+    /// A machine that has been connected to the others for long enough to know that it opens heights in time.
     pub(super) fn with(config: Config, signed: Vec<SignedRecord>, validators: usize, faulty: u16) -> Self {
+        let mut lab = Self::just_joined(config, signed, validators, faulty);
+        lab.start = Time::after_start(DELTA);
+        lab.now = lab.start;
+        lab
+    }
+
+    /// A machine that was connected to the others this very moment: the height that it opens is late.
+    pub(super) fn just_joined(
+        config: Config,
+        signed: Vec<SignedRecord>,
+        validators: usize,
+        faulty: u16,
+    ) -> Self {
         let me = config.key.as_ref().unwrap().public();
         let mut lab = Self {
             me: (0..validators).find(|index| key(*index).public() == me).unwrap(),
             log: signed.clone(),
             machine: Consensus::new(config, signed),
             now: Time(0),
+            start: Time(0),
             sent: Vec::new(),
             events: Vec::new(),
             penalties: Vec::new(),
@@ -121,9 +139,9 @@ impl Lab {
         self.drain();
     }
 
-    /// Lets time pass to `windows` windows after 0, with every deadline on the way.
+    /// Lets time pass to `windows` windows after the start, with every deadline on the way.
     pub(super) fn advance_to(&mut self, windows: f64) {
-        let target = Time::after_start((DELTA * 2).mul_f64(windows));
+        let target = self.start + (DELTA * 2).mul_f64(windows);
         while let Some(due) = self.machine.poll_timeout().filter(|due| *due <= target) {
             self.now = due.max(self.now);
             self.machine.handle_timeout(self.now);

@@ -61,8 +61,14 @@ fn message(random: &mut ChaCha20Rng) -> Message {
 fn trace(seed: u64, spurious: bool) -> String {
     let mut random = ChaCha20Rng::seed_from_u64(seed);
     let faulty = 1 + (seed % 3) as u16;
-    let mut lab =
-        Lab::with(config(1, !seed.is_multiple_of(5), seed.is_multiple_of(7)), Vec::new(), 4, faulty);
+    let mut lab = {
+        let config = config(1, !seed.is_multiple_of(5));
+        if seed.is_multiple_of(7) {
+            Lab::just_joined(config, Vec::new(), 4, faulty)
+        } else {
+            Lab::with(config, Vec::new(), 4, faulty)
+        }
+    };
     lab.invalid.insert(block(1, 0, 2).hash());
     let mut windows = 0.0;
     for _ in 0..120 {

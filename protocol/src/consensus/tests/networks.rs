@@ -18,6 +18,7 @@ use rand_core::{Rng, SeedableRng};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 struct Node {
@@ -49,14 +50,14 @@ struct Network {
 }
 
 impl Network {
-    fn new(seed: u64, validators: usize, faulty: u16, twins: usize, restarted: bool) -> Self {
+    fn new(seed: u64, validators: usize, faulty: u16, twins: usize) -> Self {
         let mut random = ChaCha20Rng::seed_from_u64(seed);
         let mut owners: Vec<usize> = (0..validators).collect();
         owners.extend(0..twins);
         let count = owners.len();
         let nodes = owners.iter().map(|validator| Node {
             validator: *validator,
-            machine: Consensus::new(config(*validator, true, restarted), Vec::new()),
+            machine: Consensus::new(config(*validator, true), Vec::new()),
             log: Vec::new(),
             decided: None,
             is_up: true,
@@ -87,6 +88,8 @@ impl Network {
             }
         }
         (0..count).for_each(|node| network.start(node));
+        // Heights are opened in time once the nodes have been connected for Δ.
+        network.run_until(windows(0));
         network
     }
 
@@ -202,7 +205,7 @@ impl Network {
                 }
             }
         }
-        self.now = end;
+        self.now = end.max(self.now);
     }
 
     fn pending(&mut self) {
@@ -217,7 +220,9 @@ impl Network {
     fn pending_one_after_the_other(&mut self) {
         let latest = DELTA.as_micros() as u64;
         let mut starts: Vec<(Time, usize)> = (0..self.nodes.len())
-            .map(|node| (Time(u64::from(self.random.next_u32()) % latest), node))
+            .map(|node| {
+                (windows(0) + Duration::from_micros(u64::from(self.random.next_u32()) % latest), node)
+            })
             .collect();
         starts.sort_unstable();
         for (at, node) in starts {
@@ -241,7 +246,7 @@ impl Network {
     fn restart(&mut self, node: usize) {
         let log = self.nodes[node].log.clone();
         let validator = self.nodes[node].validator;
-        self.nodes[node].machine = Consensus::new(config(validator, true, true), log);
+        self.nodes[node].machine = Consensus::new(config(validator, true), log);
         self.nodes[node].is_up = true;
         self.start(node);
         for other in self.nodes[node].links.clone() {
@@ -275,8 +280,9 @@ impl Network {
     }
 }
 
+/// So many windows after the start of the first height.
 fn windows(count: u32) -> Time {
-    Time::after_start(DELTA * 2 * count)
+    Time::after_start(DELTA + DELTA * 2 * count)
 }
 
 fn agree(decisions: &[Option<Value>]) -> bool {
@@ -288,7 +294,7 @@ fn agree(decisions: &[Option<Value>]) -> bool {
 fn honest_validators_decide_the_leaders_block_at_once() {
     for seed in 0..50 {
         let (validators, faulty) = [(1, 0), (3, 1), (4, 1), (7, 2), (4, 3)][seed as usize % 5];
-        let mut network = Network::new(seed, validators, faulty, 0, false);
+        let mut network = Network::new(seed, validators, faulty, 0);
         network.pending();
         network.run_until(windows(1));
         let decided = network.honest(0);
@@ -305,7 +311,7 @@ fn twins_of_up_to_f_validators_cannot_split_the_honest_ones() {
     for seed in 0..600 {
         let (validators, faulty) = [(4, 1), (7, 2), (5, 3), (3, 2), (4, 3), (5, 1)][seed as usize % 6];
         let twins = usize::from(faulty);
-        let mut network = Network::new(seed, validators, faulty, twins, false);
+        let mut network = Network::new(seed, validators, faulty, twins);
         if seed.is_multiple_of(4) {
             network.pending();
         } else {
@@ -323,9 +329,12 @@ fn crashes_and_a_clean_cut_halt_rather_than_split_and_everybody_goes_on_after_it
     for seed in 0..600 {
         let (validators, faulty) = [(4, 1), (7, 2)][seed as usize % 2];
         let mut random = ChaCha20Rng::seed_from_u64(seed);
-        let mut network = Network::new(seed, validators, faulty, 0, false);
+        let mut network = Network::new(seed, validators, faulty, 0);
         network.pending();
-        network.run_until(Time(u64::from(random.next_u32()) % windows(5).0));
+        network.run_until(
+            windows(0)
+                + Duration::from_micros(u64::from(random.next_u32()) % (DELTA * 10).as_micros() as u64),
+        );
         network.split((0..validators).filter(|_| random.next_u32() % 2 == 0).collect());
         let victim = random.next_u32() as usize % validators;
         if random.next_u32() % 2 == 0 {
@@ -349,9 +358,11 @@ fn crashes_and_a_clean_cut_halt_rather_than_split_and_everybody_goes_on_after_it
 fn all_of_them_restarted_in_the_middle_of_a_height_go_on() {
     for seed in 0..200 {
         let mut random = ChaCha20Rng::seed_from_u64(seed);
-        let mut network = Network::new(seed, 4, 1, 0, false);
+        let mut network = Network::new(seed, 4, 1, 0);
         network.pending();
-        network.run_until(Time(u64::from(random.next_u32()) % (DELTA.as_micros() as u64 * 3)));
+        network.run_until(
+            windows(0) + Duration::from_micros(u64::from(random.next_u32()) % (DELTA.as_micros() as u64 * 3)),
+        );
         (0..4).for_each(|node| network.crash(node));
         let before = network.honest(0);
         (0..4).for_each(|node| network.restart(node));
@@ -365,7 +376,7 @@ fn all_of_them_restarted_in_the_middle_of_a_height_go_on() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     let run = |seed| {
-        let mut network = Network::new(seed, 4, 1, 1, false);
+        let mut network = Network::new(seed, 4, 1, 1);
         network.pending();
         network.run_until(windows(8));
         (network.sequence, network.honest(1))

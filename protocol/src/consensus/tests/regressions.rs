@@ -95,7 +95,7 @@ fn s1_support_for_a_block_that_is_extracted_a_moment_later_is_accepted_then() {
 #[test]
 fn e1_a_leader_that_cannot_build_at_its_start_lets_its_turn_pass() {
     for fast in [true, false] {
-        let mut lab = Lab::with(config(0, fast, false), Vec::new(), 4, 2);
+        let mut lab = Lab::with(config(0, fast), Vec::new(), 4, 2);
         let late = lab.to_build.take();
         lab.command(Command::Pending(true));
         lab.advance_to(0.95);
@@ -120,7 +120,7 @@ fn e1_a_leader_that_can_build_a_moment_later_does() {
 /// A leader that was restarted waits for peers before it builds, and its clock decides nothing.
 #[test]
 fn e1_a_late_leader_has_its_own_first_window() {
-    let mut lab = Lab::with(config(0, true, true), Vec::new(), 4, 1);
+    let mut lab = Lab::just_joined(config(0, true), Vec::new(), 4, 1);
     let soon = lab.to_build.take();
     lab.command(Command::Pending(true));
     lab.advance_to(0.9);
@@ -145,9 +145,10 @@ fn p2_the_closing_of_a_suspended_validator_does_not_count() {
     let mut lab = Lab::new(1, 4, 1);
     let validators = Arc::new(suspended);
     lab.command(Command::Begin { height: 1, validators, leader: key(0).public() });
+    lab.advance_to(0.5);
     lab.command(Command::Pending(true));
     [2, 3].into_iter().for_each(|other| lab.receive(other, closing()));
-    lab.advance_to(4.0);
+    lab.advance_to(4.5);
     assert!(lab.has(|event| *event == Event::Halted { height: 1, closing: 2, quorum: 3 }));
 }
 
@@ -174,7 +175,7 @@ fn p3_nobody_settles_on_a_block_that_is_not_extracted() {
 /// A laptop that sleeps stops every validator of a network on it at once.
 #[test]
 fn p3_in_plain_mode_a_node_whose_clock_slept_says_that_it_closes() {
-    let mut lab = Lab::with(config(1, false, false), Vec::new(), 4, 1);
+    let mut lab = Lab::with(config(1, false), Vec::new(), 4, 1);
     lab.command(Command::Pending(true));
     lab.now = crate::time::Time::after_start(DELTA * 40);
     lab.advance_to(21.0);
@@ -188,7 +189,7 @@ fn a_restarted_validator_that_signed_for_two_blocks_signs_for_no_third() {
         let value = value(&block(1, 0, number));
         SignedRecord { height: 1, kind, value, signature: slot.sign(&key(1), kind, &value) }
     });
-    let mut lab = Lab::with(config(1, true, true), records.to_vec(), 4, 1);
+    let mut lab = Lab::with(config(1, true), records.to_vec(), 4, 1);
     lab.propose(&block(1, 0, 3));
     assert!(lab.machine.is_open() && lab.signed().is_empty());
 }

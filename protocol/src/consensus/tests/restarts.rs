@@ -25,7 +25,7 @@ fn proposed(lab: &Lab) -> Option<(Kind, Signature)> {
 fn a_restarted_validator_says_its_chain_again_before_anybody_tells_it_anything() {
     for fast in [true, false] {
         let first = block(1, 0, 1);
-        let mut lab = Lab::with(config(1, fast, false), Vec::new(), 4, 1);
+        let mut lab = Lab::with(config(1, fast), Vec::new(), 4, 1);
         lab.propose(&first);
         let place = |wanted: &dyn Fn(&Event) -> bool| lab.events.iter().position(wanted).unwrap();
         let (is_proposed, is_signed) = (
@@ -38,7 +38,7 @@ fn a_restarted_validator_says_its_chain_again_before_anybody_tells_it_anything()
         let said = lab.sent.iter().find(|(_, message)| matches!(message, Message::Chain { .. })).cloned();
 
         let log = signed.iter().map(|(kind, value)| record(*kind, *value)).collect();
-        let mut lab = Lab::with(config(1, fast, true), log, 4, 1);
+        let mut lab = Lab::with(config(1, fast), log, 4, 1);
         lab.command(Command::Proposed { height: 1, block: first.hash(), kind, signature });
         lab.command(Command::Block(first.clone()));
         assert!(lab.machine.is_open() && lab.signed().is_empty());
@@ -58,7 +58,7 @@ fn a_restarted_leader_says_its_chain_again() {
     let value = Value::Block(first.hash());
     let signature = Slot { network: NETWORK, height: 1 }.sign(&key(0), Kind::Vote, &value);
     let log = vec![SignedRecord { height: 1, kind: Kind::Vote, value, signature }];
-    let mut lab = Lab::with(config(0, true, true), log, 4, 1);
+    let mut lab = Lab::with(config(0, true), log, 4, 1);
     lab.command(Command::Block(first.clone()));
     lab.forget();
     lab.command(Command::Joined { peer: peer(2), key: key(2).public() });
@@ -71,7 +71,7 @@ fn a_restarted_leader_says_its_chain_again() {
 fn a_leaders_signature_in_the_log_that_does_not_verify_is_as_good_as_none() {
     let first = block(1, 0, 1);
     let log = vec![record(Kind::Vote, Value::Block(first.hash()))];
-    let mut lab = Lab::with(config(1, true, true), log, 4, 1);
+    let mut lab = Lab::with(config(1, true), log, 4, 1);
     let signature = Signature([3; 64]);
     lab.command(Command::Proposed { height: 1, block: first.hash(), kind: Kind::Vote, signature });
     lab.command(Command::Block(first.clone()));
@@ -82,7 +82,7 @@ fn a_leaders_signature_in_the_log_that_does_not_verify_is_as_good_as_none() {
 
 /// A machine at height 3 whose chain says that height 1 was decided to skip, with two commits or none.
 fn restarted(proof: Option<Proof>, log: Vec<SignedRecord>) -> Lab {
-    let mut lab = Lab::with(config(1, true, true), log, 4, 2);
+    let mut lab = Lab::with(config(1, true), log, 4, 2);
     let past = Past { height: 1, value: Value::Skip, proof, leader: key(0).public(), validators: set(4, 2) };
     // The lab begins at height 1; a node tells of the past before it begins.
     lab.command(Command::Decided(past));
@@ -101,6 +101,8 @@ fn r1_a_certificate_outranks_what_was_decided_before_a_restart() {
     let Message::Certificate { votes, .. } = certificate(first, &[0, 1, 2, 3], &[]) else { unreachable!() };
     let mut lab = restarted(None, Vec::new());
     lab.receive(2, certificate(first, &[0, 1, 2, 3], &[]));
+    assert!(!lab.has(is_repair), "commits that make the decision final are waited for");
+    lab.advance_to(2.0);
     assert!(lab.has(is_repair));
     // The same by another way than a validator's channel.
     let mut lab = restarted(None, Vec::new());
@@ -109,6 +111,7 @@ fn r1_a_certificate_outranks_what_was_decided_before_a_restart() {
         value: first,
         votes: signatures(1, Kind::Vote, first, &[0]),
     });
+    lab.advance_to(2.0);
     assert!(!lab.has(is_repair), "one vote is no certificate");
     lab.command(Command::Certificate { height: 1, value: first, votes: votes.clone() });
     assert!(lab.has(is_repair));
@@ -121,6 +124,7 @@ fn r1_a_certificate_outranks_what_was_decided_before_a_restart() {
     }] {
         lab.command(Command::Certificate { height: 1, value: first, votes: votes.clone() });
         lab.receive(2, certificate(first, &[0, 1, 2, 3], &[]));
+        lab.advance_to(2.0);
         assert!(!lab.has(is_repair));
     }
 }

@@ -403,6 +403,8 @@ fn r1_a_certificate_outranks_a_decision_without_one() {
     assert_eq!(lab.decision(), Some((Value::Skip, false)));
     lab.command(Command::Begin { height: 2, validators: set(4, 2), leader: key(1).public() });
     lab.receive(2, certificate(value(&first), &[0, 1, 2, 3], &[]));
+    assert!(!lab.has(|event| matches!(event, Event::Repair { .. })), "the commits are waited for");
+    lab.advance_to(7.0);
     assert!(lab.has(|event| matches!(event, Event::Repair { height: 1, value: repaired, .. } if *repaired == value(&first))));
     lab.forget();
     lab.command(Command::Begin { height: 1, validators: set(4, 2), leader: key(0).public() });
@@ -419,7 +421,7 @@ fn a_restarted_validator_sends_its_vote_again_and_never_signs_a_second() {
     let slot = Slot { network: NETWORK, height: 1 };
     let signature = slot.sign(&key(1), Kind::Vote, &Value::Skip);
     let record = SignedRecord { height: 1, kind: Kind::Vote, value: Value::Skip, signature };
-    let mut lab = Lab::with(config(1, true, true), vec![record], 4, 1);
+    let mut lab = Lab::with(config(1, true), vec![record], 4, 1);
     lab.propose(&block(1, 0, 1));
     lab.advance_to(2.0);
     assert!(lab.signed().iter().all(|(kind, _)| *kind != Kind::Vote));
@@ -434,12 +436,12 @@ fn a_restarted_leader_builds_no_second_block_and_none_where_others_have_skipped(
     let slot = Slot { network: NETWORK, height: 1 };
     let signature = slot.sign(&key(0), Kind::Vote, &value(&first));
     let record = SignedRecord { height: 1, kind: Kind::Vote, value: value(&first), signature };
-    let mut lab = Lab::with(config(0, true, true), vec![record], 4, 1);
+    let mut lab = Lab::with(config(0, true), vec![record], 4, 1);
     lab.to_build = Some(block(1, 0, 2));
     lab.command(Command::Pending(true));
     assert!(!lab.has(|event| matches!(event, Event::Build { .. })));
 
-    let mut lab = Lab::with(config(0, true, true), Vec::new(), 4, 1);
+    let mut lab = Lab::just_joined(config(0, true), Vec::new(), 4, 1);
     lab.receive(2, skip(&[2]));
     lab.command(Command::Pending(true));
     assert!(!lab.has(|event| matches!(event, Event::Build { .. })));
@@ -450,7 +452,7 @@ fn a_restarted_leader_builds_no_second_block_and_none_where_others_have_skipped(
 #[test]
 fn plain_mode_is_textbook_dolev_strong() {
     let first = block(1, 0, 1);
-    let mut lab = Lab::with(config(1, false, false), Vec::new(), 4, 1);
+    let mut lab = Lab::with(config(1, false), Vec::new(), 4, 1);
     lab.receive(0, body(&first));
     lab.receive(0, chain(&first, &[], &[0]));
     assert_eq!(lab.signed(), [(Kind::Endorse, value(&first))], "no votes");

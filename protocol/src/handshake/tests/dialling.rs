@@ -103,20 +103,27 @@ fn the_table_of_addresses_is_bounded_and_no_address_is_dialled_twice_at_a_time()
 /// A peer without room for this node would otherwise see it again at once, each time.
 #[test]
 fn a_peer_that_has_no_room_is_dialled_slowly() {
-    for (reason, pause) in [(RefusalReason::Full, 10_000), (RefusalReason::Timeout, 100)] {
+    for (reason, pauses) in [
+        (RefusalReason::Full, [5_000, 10_000, 20_000, 40_000, 60_000, 60_000]),
+        (RefusalReason::Timeout, [100, 200, 400, 800, 1_600, 2_000]),
+    ] {
         let mut machine = Handshake::new(config(0, 0));
         let address = "1".to_owned();
         let add = Command::AddAddress { peer: Some(peer(1)), address: address.clone() };
         command(&mut machine, add, at(0));
-        let (peer, connection, direction) = (peer(1), 1, Direction::Dialled);
-        let established =
-            Command::ConnectionEstablished { peer, connection, direction, address: Some(address) };
-        command(&mut machine, established, at(0));
-        request(&mut machine, peer, Request::Refused(reason), at(0));
-        command(&mut machine, Command::ConnectionClosed { peer, connection }, at(0));
-        machine.handle_timeout(at(pause - 1));
-        assert_eq!(dials(&drain(&mut machine)), 0, "{reason:?}");
-        machine.handle_timeout(at(pause + pause / 4));
-        assert_eq!(dials(&drain(&mut machine)), 1, "{reason:?}");
+        let (peer, direction) = (peer(1), Direction::Dialled);
+        let mut now = 0;
+        for (connection, pause) in (1..).zip(pauses) {
+            let address = Some(address.clone());
+            let established = Command::ConnectionEstablished { peer, connection, direction, address };
+            command(&mut machine, established, at(now));
+            request(&mut machine, peer, Request::Refused(reason), at(now));
+            command(&mut machine, Command::ConnectionClosed { peer, connection }, at(now));
+            machine.handle_timeout(at(now + pause - 1));
+            assert_eq!(dials(&drain(&mut machine)), 0, "{reason:?}");
+            now += pause + pause / 4;
+            machine.handle_timeout(at(now));
+            assert_eq!(dials(&drain(&mut machine)), 1, "{reason:?}");
+        }
     }
 }

@@ -1,0 +1,55 @@
+//! Connections without a word.
+
+use serde::Serialize;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use tokio::{io::AsyncReadExt, net::TcpStream, task::JoinSet};
+
+/// How long a connection is held that the other side does not end.
+const HELD: Duration = Duration::from_secs(1);
+
+/// What became of them.
+#[derive(Default, Serialize)]
+pub(crate) struct Knocks {
+    /// Connections that were made.
+    made: u64,
+    /// Of these, ended by the node at once.
+    ended: u64,
+    /// Attempts that failed.
+    failed: u64,
+}
+
+/// Connects again and again, `at_once` at a time.
+pub(crate) async fn flood(address: SocketAddr, at_once: usize, end: Instant) -> Knocks {
+    let mut all = JoinSet::new();
+    for _ in 0..at_once {
+        all.spawn(knock(address, end));
+    }
+    let mut sum = Knocks::default();
+    for one in all.join_all().await {
+        sum.made += one.made;
+        sum.ended += one.ended;
+        sum.failed += one.failed;
+    }
+    sum
+}
+
+async fn knock(address: SocketAddr, end: Instant) -> Knocks {
+    let mut knocks = Knocks::default();
+    while Instant::now() < end {
+        let Ok(mut stream) = TcpStream::connect(address).await else {
+            knocks.failed += 1;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        knocks.made += 1;
+        let mut bytes = [0; 256];
+        let read = async { while stream.read(&mut bytes).await.is_ok_and(|read| read > 0) {} };
+        if tokio::time::timeout(HELD, read).await.is_ok() {
+            knocks.ended += 1;
+        }
+    }
+    knocks
+}

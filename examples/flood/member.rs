@@ -1,0 +1,196 @@
+//! An observer that did the work it was asked for, and then sends too much of one thing.
+
+use crate::peer::{Attacker, Lane, peer_of};
+use conclave::chat::{DATA_TYPE, Said};
+use conclave_ledger::{
+    applications::{Payload, records::Record},
+    bytes::Bytes,
+    codec,
+    hash::NetworkId,
+    keys::SecretKey,
+    transaction::{Request, SharedTransaction, Transaction, find_stamp},
+};
+use conclave_protocol::{
+    admission::{self, Purpose, Puzzle, Response},
+    announcements::Announcement,
+    dissemination,
+};
+use libp2p::PeerId;
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+/// What it sends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flood {
+    Transactions,
+    Announcements,
+}
+
+/// What became of it.
+#[derive(Default, Serialize)]
+pub(crate) struct Member {
+    /// Its peer id.
+    peer_id: String,
+    /// Messages sent while it was connected.
+    sent: u64,
+    /// How often it got in.
+    entered: u64,
+    /// How often it was thrown out.
+    thrown_out: u64,
+    /// How often it was not let in, by what it was told.
+    refused: BTreeMap<String, u64>,
+    /// Whether the last thing that it was told is that it may not come in.
+    kept_out: bool,
+}
+
+/// Pause between two attempts to get in.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Batches of a flood of transactions that are sent before those with false signatures.
+const UNSTAMPED_BATCHES: usize = 200;
+
+/// Transactions in a batch.
+const BATCH: usize = 64;
+
+/// Announcements between two looks at what the node does.
+const BURST: usize = 64;
+
+/// Length of what is said in an announcement.
+const TEXT_BYTES: usize = 900;
+
+/// How far ahead of the node's height a transaction expires.
+const EXPIRES_AFTER: u64 = 400;
+
+/// Bits of a stamp: more than any of the networks that this is for asks for.
+const STAMP_BITS: u8 = 18;
+
+/// Comes, floods, and comes again, until `end` and at least until it has been told once more what the node thinks of it.
+pub(crate) async fn flood(network: NetworkId, address: SocketAddr, flood: Flood, end: Instant) -> Member {
+    let mut attacker = Attacker::new(network);
+    let mut member = Member { peer_id: attacker.id().to_string(), ..Member::default() };
+    let address = format!("/ip4/{}/tcp/{}", address.ip(), address.port());
+    while Instant::now() < end {
+        match enter(&mut attacker, &address).await {
+            Ok(peer) => {
+                (member.entered, member.kept_out) = (member.entered + 1, false);
+                let thrown_out = send(&mut attacker, peer, flood, end, &mut member.sent).await;
+                member.thrown_out += u64::from(thrown_out);
+            }
+            Err(reason) => {
+                member.kept_out = true;
+                *member.refused.entry(reason).or_default() += 1;
+                attacker.disconnect().await;
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    member
+}
+
+/// Handshake, then the work that is asked for.
+async fn enter(attacker: &mut Attacker, address: &str) -> Result<PeerId, String> {
+    let node = attacker.dial(address).await.map_err(|_| "no connection".to_owned())?;
+    let (role, key) = (attacker.observer(), attacker.key.clone());
+    let entered =
+        attacker.try_enter(node, role, &key).await.map_err(|_| "the connection was ended".to_owned())?;
+    entered.map_err(|reason| reason.to_string())?;
+    loop {
+        let (lane, bytes, channel) =
+            attacker.asked_or_closed(node).await.ok_or("the connection was ended")?;
+        if lane != Lane::Admission {
+            continue;
+        }
+        match codec::decode(&bytes, 1 << 10) {
+            Ok(admission::Request::Challenge { nonce, bits, .. }) => {
+                attacker.answer(lane, channel, codec::encode(&Response::Accepted));
+                let solution = work(attacker.network, node, attacker.id(), nonce, bits).await;
+                let shown = codec::encode(&admission::Request::Solution { nonce, solution });
+                let answer = attacker.ask(node, Lane::Admission, shown).await;
+                match codec::decode(&answer.map_err(|_| "the connection was ended")?, 1 << 10) {
+                    Ok(Response::Admitted) => {}
+                    Ok(Response::Refused(reason)) => return Err(reason.to_string()),
+                    other => return Err(format!("{other:?}")),
+                }
+            }
+            Ok(admission::Request::Welcome) => {
+                attacker.answer(lane, channel, codec::encode(&Response::Accepted))
+            }
+            other => return Err(format!("{other:?}")),
+        }
+        attacker.open(node);
+        return Ok(node);
+    }
+}
+
+async fn work(network: NetworkId, verifier: PeerId, prover: PeerId, nonce: u64, bits: u8) -> u64 {
+    let (verifier, prover) = (peer_of(verifier), peer_of(prover));
+    let puzzle = Puzzle { purpose: Purpose::Admission, network, verifier, prover, nonce, bits };
+    let search = move || puzzle.search().attempt(0, u64::MAX).expect("half of all numbers would do");
+    tokio::task::spawn_blocking(search).await.unwrap()
+}
+
+/// Sends until it is thrown out, which is true, or until `end`.
+async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant, sent: &mut u64) -> bool {
+    let key = SecretKey::from_seed([5; 32]);
+    let network = attacker.network;
+    let mut number = 0;
+    while Instant::now() < end {
+        number += 1;
+        match flood {
+            Flood::Transactions => {
+                let mut transactions =
+                    unstamped(network, &key, attacker.their_height + EXPIRES_AFTER, number);
+                if number > UNSTAMPED_BATCHES {
+                    transactions[0] = forged(&transactions[0]);
+                }
+                let batch = frame(&dissemination::Message::Transactions(transactions));
+                attacker.send(node, Lane::Transactions, batch);
+                *sent += BATCH as u64;
+            }
+            Flood::Announcements => {
+                for item in 0..BURST {
+                    let text = format!("{:0>TEXT_BYTES$}", number * BURST + item);
+                    let data = Said::new(network, &attacker.key, now_ms(), text).unwrap().encode();
+                    let announcement = Announcement { ttl: 0, data_type: DATA_TYPE, data: Bytes(data) };
+                    // Nobody is subscribed in the first moment, and the queue is full whenever the node slows down.
+                    *sent += u64::from(attacker.publish_envelope(DATA_TYPE, &announcement.encode()));
+                }
+            }
+        }
+        if attacker.drive(node, Duration::from_millis(2)).await {
+            return true;
+        }
+    }
+    false
+}
+
+/// Transactions by somebody unknown, which have no stamp.
+fn unstamped(network: NetworkId, key: &SecretKey, expires: u64, number: usize) -> Vec<SharedTransaction> {
+    let transaction = |item: usize| {
+        let data = [number.to_be_bytes(), item.to_be_bytes()].concat();
+        let payload = Payload::Record(Record { kind: "flood".into(), data: Bytes(data) });
+        Request { network, sender: key.public(), expires, payload }.sign(key).into()
+    };
+    (0..BATCH).map(transaction).collect()
+}
+
+/// The same with the stamp that is asked for, and a signature that is not its sender's.
+fn forged(transaction: &SharedTransaction) -> SharedTransaction {
+    let mut forged = Transaction::clone(transaction);
+    forged.stamp = find_stamp(&transaction.id(), STAMP_BITS, 0, u64::MAX);
+    forged.signature.0[7] ^= 1;
+    forged.into()
+}
+
+fn frame(message: &dissemination::Message) -> Vec<u8> {
+    let body = codec::encode(message);
+    [(body.len() as u32).to_be_bytes().as_slice(), &body].concat()
+}
+
+fn now_ms() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64
+}

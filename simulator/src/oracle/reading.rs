@@ -1,0 +1,177 @@
+//! What frames, records and proofs say, read from their bytes (see `docs/formats.md`).
+
+use super::cbor::Item;
+use sha2::{Digest, Sha256};
+
+/// A SHA-256 digest.
+pub(super) type Hash = [u8; 32];
+
+/// What a height can decide: a block's hash, or nothing for a skip.
+pub(super) type Value = Option<Hash>;
+
+/// The kinds of signatures, by the number that is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Vote = 1,
+    Endorse = 2,
+    RelayCertificate = 3,
+    RelaySupport = 4,
+    Commit = 5,
+    Settle = 6,
+}
+
+/// A signature as somebody shows it; whether it holds is another question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Shown {
+    pub(super) height: u64,
+    pub(super) kind: Kind,
+    pub(super) value: Value,
+    pub(super) signer: usize,
+    pub(super) signature: [u8; 64],
+}
+
+/// A decided height.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Record {
+    pub(super) height: u64,
+    pub(super) hash: Hash,
+    pub(super) parent: Hash,
+    pub(super) value: Value,
+    pub(super) transactions: Vec<Transaction>,
+}
+
+/// A transaction of a block.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Transaction {
+    pub(super) id: Hash,
+    pub(super) sender: [u8; 32],
+    pub(super) signature: [u8; 64],
+    /// Whether people send it; otherwise a validator does of its own accord.
+    pub(super) is_record: bool,
+    /// Whom it accuses, if it is evidence, and of which height.
+    pub(super) accuses: Option<([u8; 32], u64)>,
+}
+
+/// SHA-256 of a domain, a zero byte, and the content.
+pub(super) fn hash(domain: &str, content: &[u8]) -> Hash {
+    Sha256::new_with_prefix(domain).chain_update([0]).chain_update(content).finalize().into()
+}
+
+/// Signatures of a set: a mask, and the signatures in the order of its bits.
+fn signatures(set: &Item<'_>) -> Option<Vec<(usize, [u8; 64])>> {
+    let mask = set.field("signers")?.bytes()?;
+    let signers = (0..mask.len() * 8).filter(|bit| mask[bit / 8] & (1 << (bit % 8)) != 0);
+    let (signatures, _) = set.field("signatures")?.bytes()?.as_chunks::<64>();
+    Some(signers.zip(signatures.iter().copied()).collect())
+}
+
+fn value(item: &Item<'_>) -> Option<Value> {
+    match item.variant()? {
+        ("skip", None) => Some(None),
+        ("block", Some(hash)) => Some(Some(hash.array()?)),
+        _ => None,
+    }
+}
+
+fn shown(height: u64, kind: Kind, value: Value, set: &Item<'_>) -> Option<Vec<Shown>> {
+    let all = signatures(set)?.into_iter();
+    Some(all.map(|(signer, signature)| Shown { height, kind, value, signer, signature }).collect())
+}
+
+/// The signatures that a frame of the consensus protocol shows; none for what is no such frame.
+pub(super) fn frame(bytes: &[u8]) -> Vec<Shown> {
+    Item::read(bytes).and_then(|item| message(&item)).unwrap_or_default()
+}
+
+fn message(item: &Item<'_>) -> Option<Vec<Shown>> {
+    let (name, content) = item.variant()?;
+    let content = content?;
+    let height = || content.field("height")?.number();
+    let set = |field: &str, kind: Kind, of: Value| shown(height()?, kind, of, content.field(field)?);
+    match name {
+        "chain" => {
+            let block = Some(content.field("block")?.array()?);
+            let votes = set("votes", Kind::Vote, block)?;
+            Some([votes, set("endorsements", Kind::Endorse, block)?].concat())
+        }
+        "skip" => set("votes", Kind::Vote, None),
+        "certificate" => {
+            let of = value(content.field("value")?)?;
+            Some([set("votes", Kind::Vote, of)?, set("relays", Kind::RelayCertificate, of)?].concat())
+        }
+        "support" => {
+            let block = Some(content.field("block")?.array()?);
+            Some([set("votes", Kind::Vote, block)?, set("relays", Kind::RelaySupport, block)?].concat())
+        }
+        "settle" => set("settles", Kind::Settle, value(content.field("value")?)?),
+        "commit" => set("commits", Kind::Commit, value(content.field("value")?)?),
+        _ => None,
+    }
+}
+
+/// The signature in a record of a log, if it holds one.
+pub(super) fn logged(bytes: &[u8]) -> Option<[u8; 64]> {
+    let item = Item::read(bytes)?;
+    let (name, content) = item.variant()?;
+    if name != "signed" {
+        return None;
+    }
+    content?.field("signature")?.array()
+}
+
+/// The signatures of a proof, of a decision on this value.
+pub(super) fn proof(bytes: &[u8], height: u64, value: Value) -> Option<(bool, Vec<Shown>)> {
+    let item = Item::read(bytes)?;
+    let (name, set) = item.variant()?;
+    let is_certificate = name == "certificate";
+    let kind = if is_certificate { Kind::Vote } else { Kind::Commit };
+    Some((is_certificate, shown(height, kind, value, set?)?))
+}
+
+/// A decided height.
+pub(super) fn record(bytes: &[u8]) -> Option<Record> {
+    let item = Item::read(bytes)?;
+    let (name, content) = item.variant()?;
+    let content = content?;
+    match name {
+        "skip" => Some(Record {
+            height: content.field("height")?.number()?,
+            hash: hash("conclave/skip/1", content.raw),
+            parent: content.field("parent")?.array()?,
+            value: None,
+            transactions: Vec::new(),
+        }),
+        "block" => {
+            let header = content.field("header")?;
+            let hash = hash("conclave/block/1", header.raw);
+            let transactions = content.field("transactions")?.items().iter();
+            Some(Record {
+                height: header.field("height")?.number()?,
+                hash,
+                parent: header.field("parent")?.array()?,
+                value: Some(hash),
+                transactions: transactions.map(transaction).collect::<Option<_>>()?,
+            })
+        }
+        _ => None,
+    }
+}
+
+fn transaction(item: &Item<'_>) -> Option<Transaction> {
+    let request = item.field("request")?;
+    let (application, payload) = request.field("payload")?.variant()?;
+    let accuses = match application {
+        "evidence" => {
+            let evidence = payload?;
+            Some((evidence.field("offender")?.array()?, evidence.field("height")?.number()?))
+        }
+        _ => None,
+    };
+    Some(Transaction {
+        id: hash("conclave/transaction/1", request.raw),
+        sender: request.field("sender")?.array()?,
+        signature: item.field("signature")?.array()?,
+        is_record: application == "record",
+        accuses,
+    })
+}

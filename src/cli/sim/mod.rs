@@ -1,0 +1,122 @@
+//! `conclave sim`: networks in virtual time, by the thousand or one under the magnifying glass.
+//!
+//! - `campaign.rs`: many seeds on all cores. `replay.rs`: one seed, as text and as a picture.
+//! - `measure.rs`: large networks across the world.
+
+mod campaign;
+mod measure;
+mod replay;
+
+use super::{
+    failure::{Failure, Outcome},
+    session::Session,
+};
+use clap::{Parser, Subcommand};
+use conclave_simulator::draw::Family;
+use std::{ops::RangeInclusive, path::PathBuf};
+
+/// Simulates networks in virtual time: faults by the thousand, and an oracle that judges what comes of them
+#[derive(Parser)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "What runs is the program itself, all but sockets, disks and clocks. Each seed draws a network and what goes wrong in it, within \
+                  the assumptions of its family:\n  \
+                  synchronous   at most f validators are faulty in any way, the network keeps its bound\n  \
+                  partitioned   f < n/3: at most f crashes, and one clean cut at any moment\n  \
+                  restarted     f < n/3: validators are killed at any moment and started again\n  \
+                  chaotic       anything; what must hold whatever happens\n\n\
+                  Examples:\n  \
+                  conclave sim --validators 7 --faulty 2 --runs 10000\n  \
+                  conclave sim --validators 7 --faulty 2 --family synchronous --seed 54 --trace --svg seed-54.svg\n  \
+                  conclave sim measure --validators 100"
+)]
+pub(crate) struct Sim {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    network: NetworkFlags,
+    /// How many seeds to run, shared out over the families
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000)]
+    runs: u64,
+    /// The first seed of each family
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    first_seed: u64,
+    /// Run this seed alone; needs --family
+    #[arg(long, value_name = "NUMBER", requires = "family")]
+    seed: Option<u64>,
+    /// Families to run, with commas between them [default: all in which something is promised]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_family)]
+    family: Vec<Family>,
+    /// Print what happens, line by line; needs --seed
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// Draw what happens into this file; needs --seed
+    #[arg(long, value_name = "FILE", requires = "seed")]
+    svg: Option<PathBuf>,
+    /// Heights to draw: one, or FIRST-LAST
+    #[arg(long, value_name = "HEIGHTS", requires = "svg", value_parser = parse_heights)]
+    heights: Option<RangeInclusive<u64>>,
+    /// Threads [default: one for each core]
+    #[arg(long, value_name = "NUMBER")]
+    threads: Option<usize>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Measure(measure::Measure),
+}
+
+/// The network that is simulated.
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct NetworkFlags {
+    /// Validators
+    #[arg(long, value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    validators: u16,
+    /// How many of them may be faulty [default: less than a third]
+    #[arg(long, value_name = "NUMBER")]
+    faulty: Option<u16>,
+    /// Textbook Dolev–Strong, without votes and certificates
+    #[arg(long)]
+    plain: bool,
+}
+
+impl NetworkFlags {
+    fn faulty(&self) -> Outcome<u16> {
+        let faulty = self.faulty.unwrap_or(self.validators.saturating_sub(1) / 3);
+        if faulty >= self.validators {
+            let validators = self.validators;
+            let most = validators - 1;
+            return Err(Failure::new(format!(
+                "--faulty {faulty}: at most {most} of {validators} can be faulty"
+            )));
+        }
+        Ok(faulty)
+    }
+}
+
+impl Sim {
+    /// Runs the command.
+    pub(crate) fn run(self, session: &Session) -> Outcome {
+        match (&self.command, self.seed) {
+            (Some(Command::Measure(measure)), _) => measure.run(session),
+            (None, Some(_)) => self.replay(session),
+            (None, None) => self.campaign(session),
+        }
+    }
+}
+
+fn parse_family(name: &str) -> Result<Family, String> {
+    let names = Family::ALL.map(Family::name).join(", ");
+    Family::ALL
+        .into_iter()
+        .find(|family| family.name() == name)
+        .ok_or_else(|| format!("no family is called {name:?}; there are: {names}"))
+}
+
+fn parse_heights(text: &str) -> Result<RangeInclusive<u64>, String> {
+    let number = |text: &str| text.parse::<u64>().map_err(|error| format!("{text:?} is no height: {error}"));
+    match text.split_once('-') {
+        Some((first, last)) => Ok(number(first)?..=number(last)?),
+        None => number(text).map(|height| height..=height),
+    }
+}
