@@ -135,7 +135,7 @@ impl World<'_> {
                     self.queue.put(self.now, Event::Solved { host: number, boot, ticket, solution });
                 }
             }
-            Effect::Submitted { ticket, verdicts } => self.submitted(number, ticket, &verdicts),
+            Effect::Submitted { ticket, verdicts } => self.submitted(ticket, &verdicts),
             Effect::Decided { decided, applied, proof, micros } => {
                 self.hosts[number].disk.decided(&decided, &applied, &proof);
                 self.commit_later(number);

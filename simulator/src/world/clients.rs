@@ -89,12 +89,7 @@ impl World<'_> {
     }
 
     /// A node's answer to a submission.
-    pub(super) fn submitted(
-        &mut self,
-        _host: usize,
-        ticket: u64,
-        verdicts: &[Result<TransactionId, PoolError>],
-    ) {
+    pub(super) fn submitted(&mut self, ticket: u64, verdicts: &[Result<TransactionId, PoolError>]) {
         let refused = verdicts
             .iter()
             .any(|verdict| verdict.as_ref().is_err_and(|error| !matches!(error, PoolError::AlreadyWaiting)));
