@@ -6,11 +6,14 @@
 //!                                 rollback ◄────────┘  (rule R1: a certificate outranks a decision without one)
 //! ```
 //! A block is executed on a view while it is validated; its changes wait until consensus has decided it. Whatever
-//! the chain knows is in its state, so it is restored from the state's entries alone.
+//! the chain knows is in its state, so it is restored from the state's entries alone; what undoes its last heights is
+//! kept beside the state, and restored after it ([`Chain::restore_undo`]).
 
 mod rules;
+mod undo;
 
 pub use rules::{BlockError, Knowledge, NothingKnown, TransactionError, check_transaction};
+pub use undo::{BrokenUndo, CannotUndo, UNDO_HEIGHTS, Undo};
 
 use crate::{
     applications::{self, HeightContext, governance},
@@ -27,13 +30,8 @@ use crate::{
     validators::ValidatorSet,
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-};
-
-/// How many heights back a decision without a certificate can still be undone.
-pub const UNDO_HEIGHTS: usize = 64;
+use std::sync::Arc;
+use undo::UndoLog;
 
 /// Where the chain stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,16 +74,10 @@ pub struct Applied {
     pub changes: Changes,
     /// Ids of the block's transactions, in order.
     pub transactions: Vec<TransactionId>,
-}
-
-/// Why heights cannot be undone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("height {height} can no longer be undone; the oldest that can is {oldest:?}")]
-pub struct CannotUndo {
-    /// The height asked for.
-    pub height: Height,
-    /// The oldest height that can be undone.
-    pub oldest: Option<Height>,
+    /// What undoes the height ([`Undo::encode`]), if it can be undone.
+    pub undo: Option<Vec<u8>>,
+    /// What undoes heights before this one is needed no more.
+    pub undo_from: Height,
 }
 
 /// The chain and its state.
@@ -97,8 +89,7 @@ pub struct Chain {
     tip: Tip,
     validators: Arc<ValidatorSet>,
     leader: PublicKey,
-    undo: VecDeque<(Height, Changes)>,
-    certificateless: BTreeSet<Height>,
+    undo: UndoLog,
 }
 
 fn tip_key() -> Vec<u8> {
@@ -156,8 +147,7 @@ impl Chain {
             tip,
             validators: Arc::new(ValidatorSet { members: Vec::new(), faulty: 0 }),
             leader: PublicKey([0; 32]),
-            undo: VecDeque::new(),
-            certificateless: BTreeSet::new(),
+            undo: UndoLog::default(),
             state,
         };
         chain.refresh();
@@ -325,35 +315,41 @@ impl Chain {
             }
         };
         let height = self.next_height();
-        let undo = self.state.apply(changes.clone());
-        if !has_certificate {
-            self.certificateless.insert(height);
-        }
-        self.undo.push_back((height, undo));
-        self.forget_undo();
+        let undo = Undo {
+            decided: decided.clone(),
+            leader: self.leader,
+            validators: self.validators.clone(),
+            certified: has_certificate,
+            changes: self.state.apply(changes.clone()),
+        };
+        self.undo.push(height, undo);
         self.refresh();
         let transactions = decided
             .block()
             .map_or_else(Vec::new, |block| block.transactions.iter().map(SharedTransaction::id).collect());
-        Ok(Applied { height, hash, changes, transactions })
+        let undo = self.undo.get(height).map(Undo::encode);
+        let undo_from = self.undo.oldest().unwrap_or(height + 1);
+        Ok(Applied { height, hash, changes, transactions, undo, undo_from })
     }
 
     /// Notes that a certificate of `height` has become known: its decision is final.
     pub fn certified(&mut self, height: Height) {
-        self.certificateless.remove(&height);
-        self.forget_undo();
+        self.undo.certified(height);
     }
 
-    /// Keeps what undoes the heights from the oldest one without a certificate on, within [`UNDO_HEIGHTS`].
-    fn forget_undo(&mut self) {
-        if self.undo.len() > UNDO_HEIGHTS {
-            self.undo.pop_front();
-        }
-        if let Some((oldest, _)) = self.undo.front() {
-            self.certificateless = self.certificateless.split_off(oldest);
-        }
-        let keep_from = self.certificateless.first().copied();
-        self.undo.retain(|(height, _)| keep_from.is_some_and(|from| *height >= from));
+    /// The heights that can be undone, ascending: from the oldest one without a certificate to the tip, at most
+    /// [`UNDO_HEIGHTS`].
+    pub fn undoable(&self) -> impl Iterator<Item = (Height, &Undo)> {
+        self.undo.iter()
+    }
+
+    /// Gives a restored chain back what undoes its last heights, as [`Applied::undo`] gave it.
+    ///
+    /// # Errors
+    /// When these are not the chain's last heights; nothing is changed then.
+    pub fn restore_undo(&mut self, heights: Vec<(Height, Undo)>) -> Result<(), BrokenUndo> {
+        self.undo = UndoLog::restore(heights, &self.tip)?;
+        Ok(())
     }
 
     /// The skip record of the next height.
@@ -367,18 +363,11 @@ impl Chain {
     /// When `height` was not decided, or is further back than what is kept ([`UNDO_HEIGHTS`], and only behind
     /// heights that were decided without a certificate).
     pub fn rollback(&mut self, height: Height) -> Result<Changes, CannotUndo> {
-        let oldest = self.undo.front().map(|(height, _)| *height);
-        if oldest.is_none_or(|oldest| height < oldest) || height > self.tip.height {
-            return Err(CannotUndo { height, oldest });
-        }
         let mut changed = Changes::new();
-        while self.undo.back().is_some_and(|(undone, _)| *undone >= height) {
-            if let Some((_, undo)) = self.undo.pop_back() {
-                self.state.apply(undo.clone());
-                changed.extend(undo);
-            }
+        for undo in self.undo.split_off(height, self.tip.height)? {
+            self.state.apply(undo.changes.clone());
+            changed.extend(undo.changes);
         }
-        self.certificateless.split_off(&height);
         self.refresh();
         Ok(changed)
     }

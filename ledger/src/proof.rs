@@ -66,6 +66,18 @@ impl Proof {
         if found < needed { Err(ProofError::TooFew { found, needed }) } else { Ok(()) }
     }
 
+    /// This proof with what another one of the same decision adds to it, every signature of which verifies; `None` if
+    /// that is nothing. A certificate takes the place of commits. Whatever the order in which nodes learn of proofs by
+    /// honest validators, they end with the same.
+    pub fn merged(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Certificate(known), Self::Certificate(more)) => union(known, more).map(Self::Certificate),
+            (Self::Commits(known), Self::Commits(more)) => union(known, more).map(Self::Commits),
+            (Self::Commits(_), Self::Certificate(_)) => Some(other.clone()),
+            (Self::Certificate(_), Self::Commits(_)) => None,
+        }
+    }
+
     /// Whether it is a certificate, which nothing outranks.
     pub fn is_certificate(&self) -> bool {
         matches!(self, Self::Certificate(_))
@@ -76,5 +88,47 @@ impl Proof {
         match self {
             Self::Certificate(signatures) | Self::Commits(signatures) => signatures,
         }
+    }
+}
+
+/// Both sets together, if the second adds anything to the first.
+fn union(known: &SignatureSet, more: &SignatureSet) -> Option<SignatureSet> {
+    let mut both = known.clone();
+    more.iter().for_each(|(signer, signature)| both.insert(signer, *signature));
+    (both.len() > known.len()).then_some(both)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Signature;
+
+    fn set(signers: &[u16]) -> SignatureSet {
+        signers.iter().map(|signer| (*signer, Signature([*signer as u8; 64]))).collect()
+    }
+
+    #[test]
+    fn proofs_merge_to_the_same_in_any_order() {
+        let proofs = [
+            Proof::Commits(set(&[0, 1])),
+            Proof::Certificate(set(&[0, 1, 2])),
+            Proof::Certificate(set(&[1, 2, 3])),
+            Proof::Commits(set(&[3])),
+        ];
+        for first in 0..proofs.len() {
+            for step in 1..proofs.len() {
+                let mut merged = proofs[first].clone();
+                for place in 0..proofs.len() * 2 {
+                    let other = &proofs[(first + place * step) % proofs.len()];
+                    merged = merged.merged(other).unwrap_or(merged);
+                }
+                for other in &proofs {
+                    merged = merged.merged(other).unwrap_or(merged);
+                    assert_eq!(merged.merged(other), None, "it adds nothing twice");
+                }
+                assert_eq!(merged, Proof::Certificate(set(&[0, 1, 2, 3])));
+            }
+        }
+        assert_eq!(proofs[0].merged(&proofs[3]), Some(Proof::Commits(set(&[0, 1, 3]))));
     }
 }

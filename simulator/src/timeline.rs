@@ -203,6 +203,9 @@ fn describe_record(record: &LogRecord) -> String {
         LogRecord::Block(block) => {
             format!("logs block {} of height {}", short(&block.hash()), block.header.height)
         }
+        LogRecord::Proposal { height, block, .. } => {
+            format!("logs its leader's signature on block {} of height {height}", short(block))
+        }
         LogRecord::Signed(record) => {
             format!(
                 "logs its {} {} at height {}",

@@ -2,12 +2,12 @@
 
 use super::{NodeError, handle::RecentHeight};
 use crate::storage::{
-    Batch, Database, DirectoryLock, MAX_GROUP_BYTES, MAX_MERGED_BYTES, Store, TransactionLocation, WAL_QUEUE,
-    Wal, WalEvent, WalThread, Writer, WriterEvent,
+    Batch, Database, DirectoryLock, MAX_GROUP_BYTES, MAX_MERGED_BYTES, MAX_RECORD_BYTES, Record, Snapshot,
+    Store, TransactionLocation, WAL_QUEUE, Wal, WalEvent, WalThread, Writer, WriterEvent,
 };
 use conclave_ledger::{
     block::Decided,
-    chain::{Applied, Chain},
+    chain::{Applied, Chain, Undo},
     codec,
     genesis::Genesis,
     hash::BlockHash,
@@ -18,6 +18,7 @@ use conclave_ledger::{
 use conclave_protocol::node::{LogRecord, Restored};
 use std::{
     collections::{BTreeMap, VecDeque},
+    io,
     ops::Range,
     path::Path,
     sync::Arc,
@@ -31,7 +32,7 @@ const MAX_BACKLOG: usize = 4096;
 const MAX_BACKLOG_BYTES: usize = 2 * MAX_MERGED_BYTES;
 
 /// Bytes of a record of the logic that go into one record of the log; a longer one takes several.
-const PART_BYTES: usize = 512 << 10;
+const PART_BYTES: usize = MAX_RECORD_BYTES / 2;
 
 /// In the first byte of a part: whether parts of the same record follow it.
 const MORE_FOLLOW: u8 = 1;
@@ -55,18 +56,43 @@ pub(super) enum DiskEvent {
     Writer(WriterEvent),
 }
 
+/// A record of the log that the database makes superfluous once it has what the record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Milestone {
+    Decided(Height),
+    RolledBack(Height),
+}
+
+impl Milestone {
+    fn of(record: &LogRecord) -> Option<Self> {
+        match record {
+            LogRecord::Decided { height, .. } => Some(Self::Decided(*height)),
+            LogRecord::RolledBack { height } => Some(Self::RolledBack(*height)),
+            _ => None,
+        }
+    }
+}
+
 /// A home as it was found.
 pub(super) struct OpenedHome {
     pub(super) database: Arc<Database>,
     pub(super) restored: Restored,
+    /// What the log holds beyond the database.
+    milestones: VecDeque<(Milestone, u64)>,
+    /// First record of each height that this validator has signed in.
+    signed: BTreeMap<Height, u64>,
     wal: Wal,
     lock: DirectoryLock,
 }
 
 /// Opens a home and reads back what it holds.
 pub(super) fn open(home: &Path, genesis: Arc<Genesis>) -> Result<OpenedHome, NodeError> {
-    let network = genesis.network_id().0;
-    let Store { wal, replay, database, lock } = Store::open(home, network)?;
+    read(home, Store::open(home, genesis.network_id().0)?, genesis)
+}
+
+/// Reads what an opened store holds.
+fn read(home: &Path, store: Store, genesis: Arc<Genesis>) -> Result<OpenedHome, NodeError> {
+    let Store { wal, replay, database, lock } = store;
     for cut in &replay.cuts {
         tracing::warn!(
             ?cut,
@@ -74,63 +100,97 @@ pub(super) fn open(home: &Path, genesis: Arc<Genesis>) -> Result<OpenedHome, Nod
         );
     }
     let snapshot = database.snapshot()?;
+    let (chain, proofs) = restore_chain(&database, &snapshot, genesis)?;
+    let covered = snapshot.wal_sequence()?;
+    let (mut log, mut milestones, mut signed) = (Vec::new(), VecDeque::new(), BTreeMap::new());
+    for (sequence, record) in decode_log(home, covered, replay.records)? {
+        // What the database covers is done; what this validator signed is never forgotten.
+        match &record {
+            LogRecord::Signed(record) => {
+                signed.entry(record.height).or_insert(sequence);
+            }
+            _ if sequence <= covered => continue,
+            record => milestones.extend(Milestone::of(record).map(|milestone| (milestone, sequence))),
+        }
+        log.push(record);
+    }
+    let restored = Restored { chain, proofs, log, known_peers: Default::default() };
+    Ok(OpenedHome { database: Arc::new(database), restored, milestones, signed, wal, lock })
+}
+
+/// The chain as the database has it, with what undoes its last heights, and the proofs of those that are of use.
+fn restore_chain(
+    database: &Database,
+    snapshot: &Snapshot,
+    genesis: Arc<Genesis>,
+) -> Result<(Chain, BTreeMap<Height, Proof>), NodeError> {
+    let damaged = |reason: String| NodeError::Damaged { path: database.path().to_owned(), reason };
     let height = snapshot.last_height()?.unwrap_or(0);
-    let chain = if height == 0 {
+    let mut chain = if height == 0 {
         let chain = Chain::new(genesis);
-        let state = chain.entries().map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
-        database.commit(&Batch { state_changes: state.collect(), ..Batch::default() })?;
+        if snapshot.last_height()?.is_none() {
+            let state = chain.entries().map(|(key, value)| (key.to_vec(), Some(value.to_vec())));
+            database.commit(&Batch { state_changes: state.collect(), ..Batch::default() })?;
+        }
         chain
     } else {
         let mut entries = Vec::new();
         snapshot.for_each_state(|key, value| entries.push((key.to_vec(), value.to_vec())))?;
-        let chain = Chain::restore(genesis, entries);
-        chain.map_err(|error| NodeError::Damaged {
-            path: database.path().to_owned(),
-            reason: error.to_string(),
-        })?
+        Chain::restore(genesis, entries).map_err(|error| damaged(error.to_string()))?
     };
     if chain.tip().height != height {
         let reason = format!("its state is that of height {}, its blocks go to {height}", chain.tip().height);
-        return Err(NodeError::Damaged { path: database.path().to_owned(), reason });
+        return Err(damaged(reason));
     }
-    let mut proofs = BTreeMap::new();
-    for (height, _) in chain.unproven() {
-        if let Some(bytes) = snapshot.proof(height)? {
-            let proof: Proof = codec::decode(&bytes, usize::MAX).map_err(|error| NodeError::Damaged {
-                path: database.path().to_owned(),
-                reason: format!("the proof of height {height}: {error}"),
-            })?;
+    let proof = |height| -> Result<Option<Proof>, NodeError> {
+        let bytes = snapshot.proof(height)?;
+        let proof = bytes.map(|bytes| codec::decode(&bytes, usize::MAX)).transpose();
+        proof.map_err(|error| damaged(format!("the proof of height {height}: {error}")))
+    };
+    let (mut proofs, mut undo) = (BTreeMap::new(), Vec::new());
+    for (height, bytes) in snapshot.undo()? {
+        let broken = |reason: String| damaged(format!("what undoes height {height}: {reason}"));
+        let record = snapshot.block(height)?.ok_or_else(|| broken("its record is missing".into()))?;
+        let decided = codec::decode(&record, usize::MAX).map_err(|error| broken(error.to_string()))?;
+        let mut undoing = Undo::decode(&bytes, decided).map_err(|error| broken(error.to_string()))?;
+        if let Some(proof) = proof(height)? {
+            undoing.certified |= proof.is_certificate();
             proofs.insert(height, proof);
         }
+        undo.push((height, undoing));
     }
-    let covered = snapshot.wal_sequence()?;
-    let mut log = Vec::new();
-    let mut bytes = Vec::new();
-    for record in replay.records {
+    chain.restore_undo(undo).map_err(|error| damaged(error.to_string()))?;
+    for (height, _) in chain.unproven() {
+        proofs.extend(proof(height)?.map(|proof| (height, proof)));
+    }
+    Ok((chain, proofs))
+}
+
+/// The log's records, put together from their parts, each with the sequence of its last one. The oldest segments are
+/// removed when the database covers them, and with them perhaps the first parts of a record that it covers too.
+fn decode_log(home: &Path, covered: u64, records: Vec<Record>) -> Result<Vec<(u64, LogRecord)>, NodeError> {
+    let mut decoded = Vec::new();
+    let mut begun: Option<Vec<u8>> = None;
+    for Record { sequence, payload } in records {
         let damaged = |reason| NodeError::Damaged { path: home.join("wal"), reason };
-        let part = record.payload.split_first();
-        let (&flag, part) = part.ok_or_else(|| damaged(format!("record {} is empty", record.sequence)))?;
-        if flag & CONTINUES == 0 {
-            bytes.clear();
-        }
+        let part = payload.split_first();
+        let (&flag, part) = part.ok_or_else(|| damaged(format!("record {sequence} is empty")))?;
+        let bytes = match &mut begun {
+            Some(bytes) if flag & CONTINUES != 0 => bytes,
+            None if flag & CONTINUES != 0 && sequence <= covered => continue,
+            None if flag & CONTINUES != 0 => {
+                return Err(damaged(format!("the first parts of record {sequence} are missing")));
+            }
+            begun => begun.insert(Vec::new()),
+        };
         bytes.extend_from_slice(part);
-        if flag & MORE_FOLLOW != 0 {
-            continue;
-        }
-        let decoded = LogRecord::decode(&std::mem::take(&mut bytes))
-            .map_err(|error| damaged(format!("record {}: {error}", record.sequence)))?;
-        // What the database covers is done; what this validator signed is never forgotten.
-        if record.sequence > covered || matches!(decoded, LogRecord::Signed(_)) {
-            log.push(decoded);
+        if flag & MORE_FOLLOW == 0 {
+            let record = LogRecord::decode(&begun.take().unwrap_or_default());
+            let record = record.map_err(|error| damaged(format!("record {sequence}: {error}")))?;
+            decoded.push((sequence, record));
         }
     }
-    let database = Arc::new(database);
-    Ok(OpenedHome {
-        database,
-        restored: Restored { chain, proofs, log, known_peers: Default::default() },
-        wal,
-        lock,
-    })
+    Ok(decoded)
 }
 
 /// A piece of a record of the logic that becomes a record of the log.
@@ -160,29 +220,48 @@ pub(super) struct Persistence {
     committing_bytes: usize,
     /// Canonical bytes of the block that was appended last: its record in the log is its record in the database.
     block: Option<(BlockHash, Arc<[u8]>)>,
-    /// Sequences of the records of decided heights whose effect has not taken place yet.
-    decisions: VecDeque<(Height, u64)>,
+    /// Batches handed to the database so far, and how many of them it has.
+    submitted: u64,
+    committed: u64,
+    /// Sequences of the records of decided and undone heights whose effect has not taken place yet.
+    milestones: VecDeque<(Milestone, u64)>,
+    /// First record of each height that this validator has signed in, from the oldest that can be undone on: should
+    /// it be decided anew (rule R1), nothing there is signed twice, after a restart neither.
+    signed: BTreeMap<Height, u64>,
     /// Last height handed to the database.
     tip: Height,
-    /// Heights that are in the log but not in the database yet.
+    /// Heights that are in the log but not in the database yet, or not with their latest proof.
     pub(super) recent: BTreeMap<Height, RecentHeight>,
+    /// The batches after which the database has them.
+    recent_batches: BTreeMap<Height, u64>,
     _lock: DirectoryLock,
 }
 
 impl Persistence {
     /// Starts the threads of an opened home.
     pub(super) fn start(opened: OpenedHome, events: &UnboundedSender<DiskEvent>) -> Result<Self, NodeError> {
-        let OpenedHome { database, wal, lock, .. } = opened;
+        let (wal_events, writer_events) = (events.clone(), events.clone());
+        Self::with_threads(
+            opened,
+            // A receiver that is gone means that the node is stopping.
+            |wal| WalThread::spawn(wal, move |event| drop(wal_events.send(DiskEvent::Wal(event)))),
+            |database| {
+                Writer::spawn(database, move |event| drop(writer_events.send(DiskEvent::Writer(event))))
+            },
+        )
+    }
+
+    fn with_threads(
+        opened: OpenedHome,
+        log: impl FnOnce(Wal) -> io::Result<WalThread>,
+        writer: impl FnOnce(Database) -> io::Result<Writer>,
+    ) -> Result<Self, NodeError> {
+        let OpenedHome { database, milestones, signed, wal, lock, .. } = opened;
         let tip = database.snapshot()?.last_height()?.unwrap_or(0);
         let appended = wal.last_sequence();
-        let (wal_events, writer_events) = (events.clone(), events.clone());
-        // A receiver that is gone means that the node is stopping.
-        let wal = WalThread::spawn(wal, move |event| drop(wal_events.send(DiskEvent::Wal(event))));
-        let database = database.as_ref().clone();
-        let writer = Writer::spawn(database, move |event| drop(writer_events.send(DiskEvent::Writer(event))));
         Ok(Self {
-            wal: Some(wal.map_err(NodeError::Thread)?),
-            writer: Some(writer.map_err(NodeError::Thread)?),
+            wal: Some(log(wal).map_err(NodeError::Thread)?),
+            writer: Some(writer(database.as_ref().clone()).map_err(NodeError::Thread)?),
             appended,
             synced: appended,
             unlogged: VecDeque::new(),
@@ -192,9 +271,13 @@ impl Persistence {
             committing: VecDeque::new(),
             committing_bytes: 0,
             block: None,
-            decisions: VecDeque::new(),
+            submitted: 0,
+            committed: 0,
+            milestones,
+            signed,
             tip,
             recent: BTreeMap::new(),
+            recent_batches: BTreeMap::new(),
             _lock: lock,
         })
     }
@@ -210,10 +293,13 @@ impl Persistence {
             self.unlogged.push_back(Part { sequence: self.appended, flag, record: bytes.clone(), range });
         }
         match record {
-            LogRecord::Decided { height, .. } => self.decisions.push_back((*height, self.appended)),
+            LogRecord::Signed(record) => {
+                self.signed.entry(record.height).or_insert(self.appended);
+            }
             LogRecord::Block(block) => self.block = Some((block.hash(), bytes)),
             _ => {}
         }
+        self.milestones.extend(Milestone::of(record).map(|milestone| (milestone, self.appended)));
         self.flush_log()
     }
 
@@ -254,9 +340,8 @@ impl Persistence {
     /// A decided height whose record in the log is durable.
     pub(super) fn decided(&mut self, decided: &Arc<Decided>, applied: &Applied, proof: &Option<Proof>) {
         let height = applied.height;
-        // One that was replayed from the log covers nothing new: its records are kept for the next start.
-        let record = self.decisions.pop_front_if(|(decided, _)| *decided == height);
-        let sequence = record.map_or(0, |(_, sequence)| sequence);
+        let sequence = self.reach(Milestone::Decided(height));
+        self.signed = self.signed.split_off(&applied.undo_from);
         self.tip = height;
         self.recent.insert(
             height,
@@ -270,6 +355,8 @@ impl Persistence {
         let batch = Batch {
             blocks: vec![(height, self.bytes_of(decided))],
             proofs: proof.iter().map(|proof| (height, codec::encode(proof))).collect(),
+            undo: applied.undo.iter().map(|undo| (height, undo.clone())).collect(),
+            undo_from: applied.undo_from,
             state_changes: applied.changes.clone().into_iter().collect(),
             transactions: locations
                 .map(|(id, position)| (id.0, TransactionLocation { height, position }))
@@ -279,6 +366,15 @@ impl Persistence {
             ..Batch::default()
         };
         self.submit(batch);
+        self.recent_batches.insert(height, self.submitted);
+    }
+
+    /// The sequence of the record of what has just taken effect: the database covers the log up to it. What was
+    /// replayed after a restart has one like everything else, so that the database holds exactly what the log says up
+    /// to the sequence that it covers.
+    fn reach(&mut self, milestone: Milestone) -> u64 {
+        let Some(place) = self.milestones.iter().position(|(known, _)| *known == milestone) else { return 0 };
+        self.milestones.drain(..=place).next_back().map_or(0, |(_, sequence)| sequence)
     }
 
     /// The canonical bytes of a decided height. Most often they were made for the log.
@@ -292,18 +388,21 @@ impl Persistence {
 
     /// A proof that became known later.
     pub(super) fn proved(&mut self, height: Height, proof: &Proof) {
-        if let Some(recent) = self.recent.get_mut(&height) {
-            recent.proof = Some(proof.clone());
-        }
         let proofs = vec![(height, codec::encode(proof))];
         self.submit(Batch { proofs, last_height: self.tip, ..Batch::default() });
+        if let Some(recent) = self.recent.get_mut(&height) {
+            recent.proof = Some(proof.clone());
+            self.recent_batches.insert(height, self.submitted);
+        }
     }
 
     /// Heights from `height` on are undone.
     pub(super) fn rolled_back(&mut self, height: Height, changes: Changes, database: &Database) {
         let tip = self.tip;
         self.tip = height - 1;
+        let sequence = self.reach(Milestone::RolledBack(height));
         let undone = self.recent.split_off(&height);
+        self.recent_batches.split_off(&height);
         let stored = (height..=tip).filter_map(|height| {
             let bytes = database.snapshot().ok()?.block(height).ok()??;
             codec::decode::<Decided>(&bytes, usize::MAX).ok()
@@ -316,12 +415,14 @@ impl Persistence {
             removed_transactions: transactions.flatten().map(|transaction| transaction.id().0).collect(),
             state_changes: changes.into_iter().collect(),
             last_height: height - 1,
+            wal_sequence: sequence,
             ..Batch::default()
         };
         self.submit(batch);
     }
 
     fn submit(&mut self, batch: Batch) {
+        self.submitted += 1;
         let bytes = batch.size();
         self.committing.push_back(bytes);
         self.committing_bytes += bytes;
@@ -348,13 +449,18 @@ impl Persistence {
     }
 
     /// The database's report.
-    pub(super) fn committed(&mut self, batches: usize, height: Height, wal_sequence: u64) {
+    pub(super) fn committed(&mut self, batches: usize, wal_sequence: u64) {
         let batches = batches.min(self.committing.len());
         self.committing_bytes -= self.committing.drain(..batches).sum::<usize>();
-        self.recent = self.recent.split_off(&(height + 1));
+        self.committed += batches as u64;
+        let committed = self.committed;
+        for (height, _) in self.recent_batches.extract_if(.., |_, batch| *batch <= committed) {
+            self.recent.remove(&height);
+        }
+        let needed = self.signed.values().next().map_or(wal_sequence, |first| wal_sequence.min(*first));
         if let Some(wal) = &self.wal {
             // What cannot be removed now is removed with the next report.
-            let _ = wal.remove_before(wal_sequence);
+            let _ = wal.remove_before(needed);
         }
         self.flush();
     }
@@ -367,5 +473,7 @@ impl Persistence {
     }
 }
 
+#[cfg(test)]
+mod crashes;
 #[cfg(test)]
 mod tests;

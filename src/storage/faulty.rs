@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::disk::{FileSystem, LogFile};
+use super::{
+    Database, DatabaseError, NetworkId,
+    disk::{FileSystem, LogFile},
+};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
@@ -31,6 +34,44 @@ pub(crate) enum Fault {
 struct Content {
     now: Vec<u8>,
     durable: Vec<u8>,
+    /// Sectors in which the two may differ.
+    dirty: BTreeSet<usize>,
+}
+
+impl Content {
+    fn write(&mut self, start: usize, bytes: &[u8]) {
+        if self.now.len() < start + bytes.len() {
+            self.now.resize(start + bytes.len(), 0);
+        }
+        self.now[start..start + bytes.len()].copy_from_slice(bytes);
+        self.dirty.extend(start / SECTOR_BYTES..(start + bytes.len()).div_ceil(SECTOR_BYTES));
+    }
+
+    fn set_len(&mut self, length: usize) {
+        let from = length.min(self.now.len());
+        self.now.resize(length, 0);
+        self.dirty.extend(from / SECTOR_BYTES..self.durable.len().max(length).div_ceil(SECTOR_BYTES));
+    }
+
+    /// One sector of what was written, as far as the file goes.
+    fn sector(&self, sector: usize) -> (usize, &[u8]) {
+        let start = (sector * SECTOR_BYTES).min(self.now.len());
+        (start, &self.now[start..(start + SECTOR_BYTES).min(self.now.len())])
+    }
+
+    fn sync(&mut self) {
+        self.durable.resize(self.now.len(), 0);
+        for sector in std::mem::take(&mut self.dirty) {
+            let (start, bytes) = self.sector(sector);
+            let bytes = bytes.to_vec();
+            self.durable[start..start + bytes.len()].copy_from_slice(&bytes);
+        }
+    }
+
+    fn forget(&mut self) {
+        self.now.clone_from(&self.durable);
+        self.dirty.clear();
+    }
 }
 
 /// A change of names that is not durable yet.
@@ -95,18 +136,21 @@ impl FaultyDisk {
         }
         state.names = state.durable_names.clone();
         for index in 0..state.contents.len() {
-            let Content { now, durable } = std::mem::take(&mut state.contents[index]);
-            let length = if state.random_below(2) == 0 { now.len() } else { durable.len() };
-            let mut kept = durable.clone();
-            kept.resize(now.len().max(durable.len()), 0);
-            for (place, sector) in now.chunks(SECTOR_BYTES).enumerate() {
-                let start = place * SECTOR_BYTES;
+            let mut content = std::mem::take(&mut state.contents[index]);
+            let (now, durable) = (content.now.len(), content.durable.len());
+            let length = if state.random_below(2) == 0 { now } else { durable };
+            let mut kept = std::mem::take(&mut content.durable);
+            kept.resize(now.max(durable), 0);
+            for sector in &content.dirty {
+                let (start, sector) = content.sector(*sector);
                 if kept[start..start + sector.len()] != *sector && state.random_below(2) == 0 {
                     kept[start..start + sector.len()].copy_from_slice(sector);
                 }
             }
             kept.resize(length, 0);
-            state.contents[index] = Content { now: kept.clone(), durable: kept };
+            content.durable = kept;
+            content.forget();
+            state.contents[index] = content;
         }
         state.fault = None;
         state.off = false;
@@ -119,6 +163,7 @@ impl FaultyDisk {
         let content = &mut state.contents[index];
         edit(&mut content.now);
         content.durable = content.now.clone();
+        content.dirty.clear();
     }
 
     /// All names of files.
@@ -172,12 +217,7 @@ impl State {
             Some(Fault::Tear) => &bytes[..bytes.len() / 2],
             Some(_) => &[],
         };
-        let start = usize::try_from(offset).unwrap();
-        let now = &mut self.contents[index].now;
-        if now.len() < start + written.len() {
-            now.resize(start + written.len(), 0);
-        }
-        now[start..start + written.len()].copy_from_slice(written);
+        self.contents[index].write(usize::try_from(offset).unwrap(), written);
         fault.map_or(Ok(()), |fault| Err(error(fault)))
     }
 
@@ -185,10 +225,10 @@ impl State {
         let fault = self.step()?;
         let content = &mut self.contents[index];
         match fault {
-            None | Some(Fault::Full) => content.durable = content.now.clone(),
+            None | Some(Fault::Full) => content.sync(),
             Some(fault) => {
                 if fault == Fault::Error {
-                    content.now = content.durable.clone();
+                    content.forget();
                 }
                 return Err(error(fault));
             }
@@ -292,12 +332,42 @@ pub(crate) struct FaultyFile {
 impl FaultyFile {
     /// Opens or makes a file whose name is durable.
     pub(crate) fn new(disk: &FaultyDisk, path: &Path) -> Self {
+        Self::open(disk, path).unwrap()
+    }
+
+    fn open(disk: &FaultyDisk, path: &Path) -> io::Result<Self> {
         let mut state = disk.state();
-        let index = state.open(path).unwrap();
+        let index = state.open(path)?;
         state.durable_names.insert(path.into(), index);
         drop(state);
-        Self { disk: disk.clone(), index }
+        Ok(Self { disk: disk.clone(), index })
     }
+}
+
+/// The database of a home on a disk: opened, or made as by [`Database::create`].
+pub(crate) fn database(
+    disk: &FaultyDisk,
+    path: &Path,
+    network: NetworkId,
+    may_make: bool,
+) -> Result<Database, DatabaseError> {
+    let failed = |error| DatabaseError::io(path, error);
+    if disk.paths().iter().any(|known| known == path) {
+        return Database::open_in(FaultyFile::open(disk, path).map_err(failed)?, path, network);
+    }
+    if !may_make {
+        return Err(DatabaseError::Absent(path.into()));
+    }
+    let unfinished = path.with_extension("unfinished");
+    match disk.remove(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let file = FaultyFile::open(disk, &unfinished).map_err(failed)?;
+    let made = Database::create_in(file, path, network)?;
+    disk.rename(&unfinished, path).map_err(failed)?;
+    disk.sync_directory(Path::new("")).map_err(failed)?;
+    Ok(made)
 }
 
 impl LogFile for FaultyFile {
@@ -326,7 +396,7 @@ impl redb::StorageBackend for FaultyFile {
     fn set_len(&self, length: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         match state.step()? {
-            None => state.contents[self.index].now.resize(usize::try_from(length).unwrap(), 0),
+            None => state.contents[self.index].set_len(usize::try_from(length).unwrap()),
             Some(fault) => return Err(error(fault)),
         }
         Ok(())

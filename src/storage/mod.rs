@@ -31,7 +31,7 @@
 mod database;
 mod disk;
 #[cfg(test)]
-mod faulty;
+pub(crate) mod faulty;
 mod lock;
 mod store;
 mod wal;
@@ -46,7 +46,11 @@ pub use disk::{Disk, FileSystem, LogFile};
 pub use lock::{DirectoryLock, LockError};
 pub use store::{Store, StoreError};
 pub use wal::{Cut, MAX_RECORD_BYTES, Record, Replay, SEGMENT_BYTES, Wal, WalError};
+#[cfg(test)]
+pub(crate) use wal_thread::WalWork;
 pub use wal_thread::{MAX_GROUP_BYTES, WAL_QUEUE, WalEvent, WalQueueError, WalThread};
+#[cfg(test)]
+pub(crate) use writer::WriterWork;
 pub use writer::{MAX_MERGED_BYTES, WRITER_QUEUE, Writer, WriterEvent, WriterQueueError};
 
 /// Identity of a network: the hash of its genesis file. Every file states it, so that a home is never used for another.

@@ -72,6 +72,13 @@ impl WalThread {
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
+    /// A handle without its thread: a test does the work itself, step by step, and so knows when what happens.
+    #[cfg(test)]
+    pub(crate) fn by_hand<R: FnMut(WalEvent)>(wal: Wal, report: R) -> (Self, WalWork<R>) {
+        let (queue, requests) = sync_channel(WAL_QUEUE);
+        (Self { queue: Some(queue), thread: None }, WalWork { wal, requests, report })
+    }
+
     /// Queues a record, without waiting. Tickets ascend.
     ///
     /// # Errors
@@ -110,6 +117,29 @@ impl Drop for WalThread {
         {
             tracing::error!("the thread of the write-ahead log panicked");
         }
+    }
+}
+
+/// What the thread of a log does, in the hands of a test.
+#[cfg(test)]
+pub(crate) struct WalWork<R> {
+    wal: Wal,
+    requests: Receiver<Request>,
+    report: R,
+}
+
+#[cfg(test)]
+impl<R: FnMut(WalEvent)> WalWork<R> {
+    /// Serves everything that is queued.
+    pub(crate) fn step(&mut self) -> Result<(), WalError> {
+        while let Ok(request) = self.requests.try_recv() {
+            if serve(&mut self.wal, &self.requests, request, &mut self.report)? {
+                self.wal.mark()?;
+            }
+            // As in the thread, which only warns: the segment is made when it is needed.
+            let _ = self.wal.prepare();
+        }
+        Ok(())
     }
 }
 

@@ -32,7 +32,7 @@ pub enum WriterEvent {
         batches: usize,
         /// The `last_height` of the last one.
         height: u64,
-        /// Its `wal_sequence`: earlier records of the log are superfluous.
+        /// The largest `wal_sequence` of them: earlier records of the log are superfluous.
         wal_sequence: u64,
     },
     /// A commit failed. The thread has ended.
@@ -69,6 +69,13 @@ impl Writer {
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
+    /// A handle without its thread: a test does the work itself, step by step.
+    #[cfg(test)]
+    pub(crate) fn by_hand<R: FnMut(WriterEvent)>(database: Database, report: R) -> (Self, WriterWork<R>) {
+        let (queue, batches) = sync_channel(WRITER_QUEUE);
+        (Self { queue: Some(queue), thread: None }, WriterWork { database, batches, report })
+    }
+
     /// Queues a batch, without waiting.
     ///
     /// # Errors
@@ -97,18 +104,42 @@ impl Drop for Writer {
     }
 }
 
+/// What the thread of a database does, in the hands of a test.
+#[cfg(test)]
+pub(crate) struct WriterWork<R> {
+    database: Database,
+    batches: Receiver<Batch>,
+    report: R,
+}
+
+#[cfg(test)]
+impl<R: FnMut(WriterEvent)> WriterWork<R> {
+    /// Commits everything that is queued, as one group.
+    pub(crate) fn step(&mut self) -> Result<(), DatabaseError> {
+        if let Ok(first) = self.batches.try_recv() {
+            let group = gather(first, &self.batches, Instant::now());
+            let event = commit(&self.database, &group)?;
+            (self.report)(event);
+        }
+        Ok(())
+    }
+}
+
+fn commit(database: &Database, group: &[Batch]) -> Result<WriterEvent, DatabaseError> {
+    database.commit_all(group)?;
+    Ok(WriterEvent::Committed {
+        height: group.last().map_or(0, |last| last.last_height),
+        wal_sequence: group.iter().map(|batch| batch.wal_sequence).max().unwrap_or(0),
+        batches: group.len(),
+    })
+}
+
 fn run(database: &Database, batches: Receiver<Batch>, mut report: impl FnMut(WriterEvent)) {
     let mut not_before = Instant::now();
     while let Ok(first) = batches.recv() {
         let group = gather(first, &batches, not_before);
-        let last = &group[group.len() - 1];
-        let event = WriterEvent::Committed {
-            batches: group.len(),
-            height: last.last_height,
-            wal_sequence: last.wal_sequence,
-        };
-        match database.commit_all(&group) {
-            Ok(()) => {
+        match commit(database, &group) {
+            Ok(event) => {
                 not_before = Instant::now() + PACE;
                 report(event);
             }

@@ -28,10 +28,12 @@ fn framed(body: &[u8]) -> Vec<u8> {
 fn good(lane: Lane) -> Vec<u8> {
     match lane {
         Lane::Handshake => codec::encode(&Request::Refused(RefusalReason::Timeout)),
-        Lane::Sync => codec::encode(&sync::Request::Status { height: 1 }),
+        Lane::Sync => codec::encode(&sync::Request::Status { height: 1, proofs: 0 }),
         Lane::Admission => codec::encode(&admission::Request::Welcome),
         Lane::Peers => codec::encode(&peer_exchange::Request::Peers { limit: 1, nonce: 2, bits: 3 }),
-        Lane::Consensus | Lane::ConsensusBulk => codec::encode(&consensus::Message::Decided { height: 1 }),
+        Lane::Consensus | Lane::ConsensusBulk => {
+            codec::encode(&consensus::Message::Decided { height: 1, proofs: 0 })
+        }
         Lane::Transactions | Lane::TransactionsBulk => {
             codec::encode(&dissemination::Message::Have(vec![conclave_ledger::hash::Hash([4; 32])]))
         }

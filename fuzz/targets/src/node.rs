@@ -443,7 +443,7 @@ impl Run {
             _ => match below(source, 3) {
                 0 => Message::Closing { height },
                 1 => Message::Commit { height, value, commits: set(Kind::Commit, value, signers) },
-                _ => Message::Decided { height },
+                _ => Message::Decided { height, proofs: 0 },
             },
         })
     }

@@ -267,6 +267,58 @@ fn what_was_decided_without_a_certificate_can_be_undone() {
     assert!(chain.rollback(1).is_err(), "a certificate is final, so nothing is kept to undo it");
 }
 
+/// The chain from its state's entries and what undoes its last heights, both as storage has them.
+fn restart(chain: &Chain, stored: &[(Height, Vec<u8>)]) -> Result<Chain, BrokenUndo> {
+    let entries = chain.entries().map(|(key, value)| (key.to_vec(), value.to_vec()));
+    let mut restored = Chain::restore(genesis(), entries).unwrap();
+    let heights = stored.iter().map(|(height, bytes)| {
+        let (_, undo) = chain.undoable().find(|(undoable, _)| undoable == height).unwrap();
+        (*height, Undo::decode(bytes, undo.decided.clone()).unwrap())
+    });
+    restored.restore_undo(heights.collect()).map(|()| restored)
+}
+
+#[test]
+fn what_can_be_undone_can_be_undone_after_a_restart_too() {
+    let mut chain = Chain::new(genesis());
+    let mut states = vec![chain.state_hash()];
+    let mut stored = Vec::new();
+    for (height, certified) in [(1, true), (2, false), (3, true), (4, false)] {
+        let block = propose(&chain, &[record(&chain, 50, &format!("{height}"))]);
+        let applied = chain.apply(&Decided::Block(block.into()), None, &NothingKnown, certified).unwrap();
+        assert_eq!(applied.undo_from, 2, "height {height}");
+        stored.extend(applied.undo.map(|undo| (height, undo)));
+        states.push(chain.state_hash());
+    }
+    assert_eq!(stored.iter().map(|(height, _)| *height).collect::<Vec<_>>(), [2, 3, 4]);
+    for height in [2, 3, 4] {
+        let mut restored = restart(&chain, &stored).unwrap();
+        assert_eq!(restored.undoable().map(|(height, _)| height).collect::<Vec<_>>(), [2, 3, 4]);
+        assert!(restored.rollback(1).is_err());
+        restored.rollback(height).unwrap();
+        assert_eq!((restored.tip().height, restored.state_hash()), (height - 1, states[height as usize - 1]));
+    }
+    let mut restored = restart(&chain, &stored).unwrap();
+    restored.certified(2);
+    assert_eq!(restored.undoable().map(|(height, _)| height).collect::<Vec<_>>(), [4]);
+    // A gap, another end: refused.
+    stored.remove(1);
+    assert_eq!(restart(&chain, &stored).err(), Some(BrokenUndo { tip: 4 }));
+    assert_eq!(restart(&chain, &stored[..1]).err(), Some(BrokenUndo { tip: 4 }));
+    assert!(restart(&chain, &[]).unwrap().rollback(4).is_err());
+}
+
+#[test]
+fn what_undoes_heights_is_bounded() {
+    let mut chain = Chain::new(genesis());
+    let last = UNDO_HEIGHTS as Height + 5;
+    for height in 1..=last {
+        let applied = chain.apply(&Decided::Skip(chain.skip()), None, &NothingKnown, height > 1).unwrap();
+        assert_eq!(applied.undo.is_some(), height <= UNDO_HEIGHTS as Height, "height {height}");
+    }
+    assert!(chain.undoable().next().is_none());
+}
+
 #[test]
 fn the_pool_names_the_rule_and_keeps_its_bounds() {
     let chain = Chain::new(genesis());

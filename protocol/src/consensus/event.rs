@@ -7,7 +7,7 @@ use conclave_ledger::{
     hash::BlockHash,
     keys::{PublicKey, Signature},
     proof::Proof,
-    signed::{Height, Kind, Value},
+    signed::{Height, Kind, SignatureSet, Value},
     validators::ValidatorSet,
 };
 use std::sync::Arc;
@@ -51,8 +51,49 @@ pub enum Command {
     },
     /// A block that was pulled, or read from the log after a restart.
     Block(Arc<Block>),
-    /// The proof of this height became known in another way; the machine need not gather it.
-    Proved(Height),
+    /// The leader's signature on a block of the current height that this node has signed for, read from the log
+    /// after a restart; it goes before the block. See [`Event::Proposed`].
+    Proposed {
+        /// The height.
+        height: Height,
+        /// The block.
+        block: BlockHash,
+        /// Kind of the leader's signature.
+        kind: Kind,
+        /// The leader's signature.
+        signature: Signature,
+    },
+    /// A height that was decided before a restart and can still be undone (R1), or that the node has caught up with.
+    /// Those of a restart go before the first `Begin`, ascending.
+    Decided(Past),
+    /// A certificate that came in another way than from a validator over its channel, such as by sync.
+    Certificate {
+        /// The height.
+        height: Height,
+        /// The value that it is on.
+        value: Value,
+        /// Its votes.
+        votes: SignatureSet,
+    },
+    /// Fingerprint of the proofs that this node has of its last heights: what its `Decided` says.
+    Proofs(u64),
+    /// A certificate on what was decided at this height became known in another way: the decision is final.
+    Certified(Height),
+}
+
+/// A decided height, as the chain knows it.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// The height.
+    pub height: Height,
+    /// What was decided.
+    pub value: Value,
+    /// The proof, if it is known.
+    pub proof: Option<Proof>,
+    /// The leader of the height.
+    pub leader: PublicKey,
+    /// The validators that decided it.
+    pub validators: Arc<ValidatorSet>,
 }
 
 /// What the ledger says of a block.
@@ -69,6 +110,16 @@ pub struct Verdict {
 pub enum Event {
     /// Write this to the log and sync it before anything that follows has any effect.
     Append(SignedRecord),
+    /// The leader's signature on a block that this node signs for next: it belongs into the log with the block, so
+    /// that a restarted node can say again what it signed without waiting for the leader.
+    Proposed {
+        /// The block.
+        block: BlockHash,
+        /// Kind of the leader's signature.
+        kind: Kind,
+        /// The leader's signature.
+        signature: Signature,
+    },
     /// The height is open: its clock runs.
     Opened {
         /// The height.

@@ -2,7 +2,7 @@
 
 use super::{
     config::Config,
-    event::{Command, Event},
+    event::{Command, Event, Past},
     instance::{Effect, Instance},
     message::Message,
     record::SignedRecord,
@@ -16,8 +16,8 @@ use crate::{
 };
 use conclave_ledger::{
     keys::PublicKey,
-    proof::Proof,
-    signed::{Height, Value},
+    proof::{Proof, ProofError},
+    signed::{Height, SignatureSet, Value},
     validators::ValidatorSet,
 };
 use std::{
@@ -76,6 +76,8 @@ pub struct Consensus {
     late_until: Option<Height>,
     certificates_due: VecDeque<(Time, Height)>,
     announce_at: Option<Time>,
+    /// Fingerprint of the proofs of the last heights.
+    proofs: u64,
     outputs: VecDeque<Output<Self>>,
 }
 
@@ -98,6 +100,7 @@ impl Consensus {
             pending: false,
             certificates_due: VecDeque::new(),
             announce_at: None,
+            proofs: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -105,6 +108,16 @@ impl Consensus {
     /// The height being decided; `None` before the first `Begin`.
     pub fn height(&self) -> Option<Height> {
         self.current.as_ref().map(Instance::height)
+    }
+
+    /// Whether the current height is decided.
+    pub fn has_decided(&self) -> bool {
+        self.current.as_ref().is_some_and(|instance| instance.decision().is_some())
+    }
+
+    /// Blocks' bodies that the current height holds, at most [`MAX_BODIES`](super::MAX_BODIES).
+    pub fn bodies(&self) -> usize {
+        self.current.as_ref().map_or(0, Instance::bodies)
     }
 
     /// Whether the current height is open.
@@ -187,10 +200,7 @@ impl Consensus {
     fn retire(&mut self, mut instance: Instance, next: Height) {
         if instance.height() < next {
             instance.retire();
-            self.retired.push_back(instance);
-            if self.retired.len() > RETIRED_HEIGHTS {
-                self.retired.pop_front();
-            }
+            self.keep_retired(instance);
         }
     }
 
@@ -303,16 +313,12 @@ impl Consensus {
 
     fn receive_retired(&mut self, peer: Peer, key: &PublicKey, message: Message, now: Time) {
         if let Message::Certificate { height, value, votes, .. } = &message
-            && let Some(decided) = self.certificateless.get(height)
-            && decided.value != *value
-            && self.config.rules.keep(Rule::R1)
+            && let Some(verified) = self.contradicted(*height, *value, Proof::Certificate(votes.clone()), now)
         {
-            let (height, value, proof) = (*height, *value, Proof::Certificate(votes.clone()));
-            match proof.verify(self.config.network, height, &value, &decided.set) {
-                Ok(()) => drop(self.contradictions.insert(height, (value, proof))),
-                Err(error) => self.penalize(peer, Penalty::fatal(format!("a certificate: {error}"))),
+            if let Err(error) = verified {
+                self.penalize(peer, Penalty::fatal(format!("a certificate: {error}")));
             }
-            return self.repair_contradicted(now);
+            return;
         }
         let Some(instance) = self.retired.iter_mut().find(|instance| instance.height() == message.height())
         else {
@@ -339,6 +345,69 @@ impl Consensus {
         answer.into_iter().for_each(|message| self.send(peer, message));
         if let Err(penalty) = verdict {
             self.penalize(peer, penalty);
+        }
+    }
+
+    /// A certificate from elsewhere: of the current height it is followed like one in a message, of an earlier one it
+    /// outranks what was decided without.
+    fn certificate(&mut self, height: Height, value: Value, votes: SignatureSet, now: Time) {
+        match &mut self.current {
+            Some(current) if current.height() == height => {
+                // What does not verify has no sender here to be blamed.
+                let _ = current.receive_certificate(value, &votes, &SignatureSet::default(), now);
+                self.progress(now);
+            }
+            _ => {
+                // As above.
+                let _ = self.contradicted(height, value, Proof::Certificate(votes), now);
+            }
+        }
+    }
+
+    /// Notes a certificate on something else than what was decided at `height` without one; `None` if it was not, or
+    /// not without.
+    fn contradicted(
+        &mut self,
+        height: Height,
+        value: Value,
+        proof: Proof,
+        now: Time,
+    ) -> Option<Result<(), ProofError>> {
+        let decided = self.certificateless.get(&height).filter(|decided| decided.value != value)?;
+        if !self.config.rules.keep(Rule::R1) {
+            return None;
+        }
+        let verified = proof.verify(self.config.network, height, &value, &decided.set);
+        if verified.is_ok() {
+            self.contradictions.insert(height, (value, proof));
+        }
+        self.repair_contradicted(now);
+        Some(verified)
+    }
+
+    /// A height that was decided elsewhere, or before a restart: late messages about it are understood, and a
+    /// certificate outranks it if it has none itself.
+    fn decided(&mut self, past: Past, now: Time) {
+        let Past { height, value, proof, leader, validators } = past;
+        if !proof.as_ref().is_some_and(Proof::is_certificate) {
+            let set = validators.clone();
+            self.certificateless.insert(height, Certificateless { value, set, decided_at: now });
+        }
+        match &mut self.current {
+            Some(current) if current.height() == height => current.settled(value, proof),
+            _ => {
+                let mut instance =
+                    Instance::new(self.config.clone(), height, validators, &leader, true, &self.signed);
+                instance.settled(value, proof);
+                self.keep_retired(instance);
+            }
+        }
+    }
+
+    fn keep_retired(&mut self, instance: Instance) {
+        self.retired.push_back(instance);
+        if self.retired.len() > RETIRED_HEIGHTS {
+            self.retired.pop_front();
         }
     }
 
@@ -402,7 +471,7 @@ impl Consensus {
         self.note_timeliness();
         self.follow(now);
         if let Some(tip) = self.height().map(|height| height.saturating_sub(1)).filter(|tip| *tip > 0) {
-            self.send(peer, Message::Decided { height: tip });
+            self.send(peer, Message::Decided { height: tip, proofs: self.proofs });
         }
         let needs = |instance: &&mut Instance| {
             instance
@@ -455,6 +524,14 @@ impl Consensus {
         }
     }
 
+    /// Proofs that grow after they were announced are announced once more: everybody is to end with the same.
+    fn note_proofs(&mut self, fingerprint: u64, now: Time) {
+        if self.proofs != fingerprint {
+            self.proofs = fingerprint;
+            self.announce_at.get_or_insert(now + self.config.announce_delay());
+        }
+    }
+
     fn announce(&mut self, now: Time) {
         if self.announce_at.is_some_and(|at| at <= now) {
             self.announce_at = None;
@@ -464,7 +541,8 @@ impl Consensus {
                 .map(|instance| instance.height() - u64::from(instance.decision().is_none()));
             let peers: Vec<Peer> = self.peers.keys().copied().collect();
             if let Some(height) = decided.filter(|height| *height > 0) {
-                peers.iter().for_each(|peer| self.send(*peer, Message::Decided { height }));
+                let message = Message::Decided { height, proofs: self.proofs };
+                peers.iter().for_each(|peer| self.send(*peer, message.clone()));
             }
         }
     }
@@ -537,8 +615,14 @@ impl Consensus {
                 let height = block.header.height;
                 self.with_current(height, now, |instance| instance.receive_block(None, block, now));
             }
-            Command::Proved(height) => {
-                self.certificates_due.retain(|(_, due)| *due != height);
+            Command::Proposed { height, block, kind, signature } => {
+                self.with_current(height, now, |instance| instance.recall_proposal(block, kind, &signature));
+            }
+            Command::Decided(past) => self.decided(past, now),
+            Command::Certificate { height, value, votes } => self.certificate(height, value, votes, now),
+            Command::Proofs(fingerprint) => self.note_proofs(fingerprint, now),
+            Command::Certified(height) => {
+                self.certificateless.remove(&height);
             }
         }
     }

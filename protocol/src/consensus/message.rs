@@ -89,6 +89,8 @@ pub enum Message {
     Decided {
         /// The height.
         height: Height,
+        /// Fingerprint of the proofs that the sender has, so that nodes whose proofs differ exchange them (see sync).
+        proofs: u64,
     },
 }
 
@@ -97,7 +99,7 @@ impl Message {
     /// before, for nobody speaks of a height before it is next.
     pub fn decided_height(&self) -> Height {
         match self {
-            Self::Decided { height } => *height,
+            Self::Decided { height, .. } => *height,
             other => other.height().saturating_sub(1),
         }
     }
@@ -113,7 +115,7 @@ impl Message {
             | Self::Closing { height }
             | Self::Settle { height, .. }
             | Self::Commit { height, .. }
-            | Self::Decided { height } => *height,
+            | Self::Decided { height, .. } => *height,
         }
     }
 }

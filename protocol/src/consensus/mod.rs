@@ -36,6 +36,10 @@
 //! - The certificate of C2 is sent a quarter of `Δ` after the decision, and only to peers that have not shown by a
 //!   `Decided` or a message of a later height that they have decided; that wait is part of `Δ`.
 //! - In plain mode (`fast = false`) every chain signature is an endorsement: there are no votes.
+//! - A body is kept if it is the leader's or a chain that is long enough names it, two at most beside that of a
+//!   certificate; any other is pulled when its chain has grown long enough, within the same `Δ`.
+//! - A node that restarts does not know how far the others' windows are: its first height is *late* and closes by
+//!   certificate, by commits, or by P3, never by its own clock.
 //! - A node that was away when the others opened a height does not know how far their windows are. A height is
 //!   therefore *late* if it is opened less than `Δ` after the node was connected to all but `f` validators, or less than
 //!   `Δ` after it came to the height out of step with them (see `machine.rs`); if that many are not connected all the
@@ -58,8 +62,8 @@ mod record;
 mod tests;
 
 pub use config::Config;
-pub use event::{Command, Event, Verdict};
-pub use instance::{BLOCKS_PER_SENDER, MAX_EXTRACTED};
+pub use event::{Command, Event, Past, Verdict};
+pub use instance::{BLOCKS_PER_SENDER, MAX_BODIES, MAX_EXTRACTED};
 pub use machine::{BLOCKS_AHEAD, Consensus, HEIGHTS_AHEAD, MESSAGES_AHEAD, RETIRED_HEIGHTS};
 pub use message::{MAX_BLOCK_OVERHEAD_BYTES, MAX_SMALL_MESSAGE_BYTES, Message};
 pub use record::SignedRecord;

@@ -1,11 +1,11 @@
 //! What consensus hands to the chain, and the chain to consensus.
 
 use super::{
-    Block, BlockHash, Chain, Channel, Clock, Decided, Effect, Height, LogRecord, Node, Notice, Proof,
-    RestoreError, UNDO_HEIGHTS, Value, messages::Encoder,
+    Block, BlockHash, Chain, Channel, Clock, Decided, Effect, Height, LogRecord, Node, Notice, Proof, Value,
+    messages::Encoder,
 };
 use crate::{
-    consensus::{Command, Event, Message, Verdict},
+    consensus::{Command, Event, Message, Past, Verdict},
     dissemination, handshake,
     machine::{Input as MachineInput, Machine, Output},
     penalty::Severity,
@@ -75,6 +75,9 @@ impl Node {
                     self.tell(Notice::Voted { height: record.height, value: record.value });
                 }
                 self.effects.push_back(Effect::Append(LogRecord::Signed(record)));
+            }
+            Event::Proposed { block, kind, signature } => {
+                self.proposed.insert(block, (kind, signature));
             }
             Event::Opened { height } => {
                 self.opened_at = Some(clock.time);
@@ -170,7 +173,12 @@ impl Node {
 
     fn log_block(&mut self, hash: &BlockHash) {
         if let Some(block) = self.block_at_hand(hash).filter(|_| self.logged.insert(*hash)) {
+            let height = block.header.height;
             self.effects.push_back(Effect::Append(LogRecord::Block(block)));
+            if let Some((kind, signature)) = self.proposed.get(hash).copied() {
+                let record = LogRecord::Proposal { height, block: *hash, kind, signature };
+                self.effects.push_back(Effect::Append(record));
+            }
         }
     }
 
@@ -184,6 +192,13 @@ impl Node {
     ) -> Result<(), BlockError> {
         let has_certificate = proof.as_ref().is_some_and(Proof::is_certificate);
         let execution = decided.value().block().and_then(|hash| self.executions.remove(&hash));
+        let past = Past {
+            height: decided.height(),
+            value: decided.value(),
+            proof: proof.clone(),
+            leader: self.chain.leader(),
+            validators: self.chain.validators().clone(),
+        };
         let applied = self.apply(&decided, execution, has_certificate)?;
         if let Decided::Block(block) = decided.as_ref() {
             self.remember(block.clone());
@@ -195,7 +210,10 @@ impl Node {
             value: decided.value(),
             proof: proof.clone(),
         }));
-        self.note_proof(height, &proof, has_certificate, &decided);
+        self.note_proof(height, &proof, &decided);
+        if self.consensus.as_ref().is_some_and(|consensus| !consensus.has_decided()) {
+            self.consensus_command(Command::Decided(past), clock);
+        }
         for id in &applied.transactions {
             self.pool.remove(id);
         }
@@ -206,7 +224,7 @@ impl Node {
         Ok(())
     }
 
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         decided: &Decided,
         execution: Option<Execution>,
@@ -216,18 +234,13 @@ impl Node {
         self.chain.apply(decided, execution, &known, has_certificate)
     }
 
-    fn note_proof(&mut self, height: Height, proof: &Option<Proof>, certified: bool, decided: &Arc<Decided>) {
+    pub(super) fn note_proof(&mut self, height: Height, proof: &Option<Proof>, decided: &Decided) {
         if decided.block().is_some() {
-            self.proofs = self.proofs.split_off(&height);
+            let oldest = self.oldest_wanted_proof();
+            self.proofs = self.proofs.split_off(&oldest);
         }
         if let Some(proof) = proof {
             self.proofs.insert(height, proof.clone());
-        }
-        if !certified || !self.undoable.is_empty() {
-            self.undoable.insert(height, decided.clone());
-            while self.undoable.len() > UNDO_HEIGHTS {
-                self.undoable.pop_first();
-            }
         }
     }
 
@@ -237,6 +250,7 @@ impl Node {
         self.executions.clear();
         self.at_hand.retain(|(_, block)| block.header.height + 1 >= height);
         self.logged.clear();
+        self.proposed.clear();
         self.opened_at = None;
         self.remind_at = None;
         let tip = self.chain.tip().height;
@@ -249,105 +263,8 @@ impl Node {
         // Before the height begins: what was just decided must not open it.
         self.update_pending(clock);
         self.consensus_command(Command::Begin { height, validators, leader }, clock);
+        self.tell_proofs(clock);
         self.resume_if_absent(clock);
-    }
-
-    /// A proof that came later, or one with more signatures: so that all nodes end with the same.
-    fn proved(&mut self, height: Height, proof: Proof, clock: Clock) {
-        if proof.is_certificate() {
-            self.chain.certified(height);
-            self.undoable.remove(&height);
-        }
-        if height >= self.chain.tip().block_height {
-            self.proofs.insert(height, proof.clone());
-        }
-        self.effects.push_back(Effect::Append(LogRecord::Proved { height, proof: proof.clone() }));
-        self.effects.push_back(Effect::Proved { height, proof });
-        // A leader that lacked this proof can build now.
-        self.update_pending(clock);
-    }
-
-    /// R1: back to the state before the height; what was undone waits to be decided again.
-    fn repair(&mut self, height: Height, value: Value, proof: Proof, clock: Clock) {
-        let reason =
-            format!("a certificate at height {height} is on {value}, which is not what was decided here");
-        match self.chain.rollback(height) {
-            Ok(changes) => {
-                self.effects.push_back(Effect::Append(LogRecord::RolledBack { height }));
-                self.effects.push_back(Effect::RolledBack { height, changes });
-                let undone = self.undoable.split_off(&height);
-                self.proofs.split_off(&height);
-                for block in undone.values().filter_map(|decided| decided.block()) {
-                    // What has become invalid meanwhile is reported as dropped by those who wait for it.
-                    let _ = self.admit_local(block.transactions.clone(), clock);
-                }
-                self.begin(clock);
-                self.adopt_certificate(height, value, proof, clock);
-            }
-            Err(error) => self.fail(format!("{reason}, and {error}: let this node catch up in a fresh home")),
-        }
-    }
-
-    /// Gives a certificate to the machine as if a peer had sent it: with an empty set of relays.
-    fn adopt_certificate(&mut self, height: Height, value: Value, proof: Proof, clock: Clock) {
-        let Some((peer, _)) = self.peers.iter().find(|(_, role)| role.validator().is_some()) else { return };
-        let relays = Default::default();
-        let votes = proof.signatures().clone();
-        let message = Message::Certificate { height, value, votes, relays };
-        let peer = *peer;
-        if let Some(consensus) = &mut self.consensus {
-            consensus.handle(MachineInput::Received(peer, message), clock.time);
-        }
-    }
-
-    /// Applies what only the log holds; returns the blocks of the open height that it holds.
-    pub(super) fn replay(&mut self, log: Vec<LogRecord>) -> Result<Vec<Arc<Block>>, RestoreError> {
-        let mut blocks: BTreeMap<BlockHash, Arc<Block>> = BTreeMap::new();
-        for record in log {
-            match record {
-                LogRecord::Signed(_) => {}
-                LogRecord::Block(block) => {
-                    blocks.insert(block.hash(), block);
-                }
-                LogRecord::Decided { height, value, proof } if height == self.chain.next_height() => {
-                    let decided = match value {
-                        Value::Skip => Decided::Skip(self.chain.skip()),
-                        Value::Block(hash) => {
-                            let block = blocks.get(&hash).ok_or(RestoreError::BlockMissing(height))?;
-                            Decided::Block(block.clone())
-                        }
-                    };
-                    let certified = proof.as_ref().is_some_and(Proof::is_certificate);
-                    let applied = self
-                        .apply(&decided, None, certified)
-                        .map_err(|error| RestoreError::Invalid { height, error: error.to_string() })?;
-                    let decided = Arc::new(decided);
-                    self.note_proof(height, &proof, certified, &decided);
-                    let applied = Arc::new(applied);
-                    self.effects.push_back(Effect::Decided { decided, applied, proof, micros: None });
-                }
-                LogRecord::Decided { .. } => {}
-                LogRecord::Proved { height, proof } => {
-                    if height >= self.chain.tip().block_height && height <= self.chain.tip().height {
-                        self.proofs.insert(height, proof.clone());
-                        self.effects.push_back(Effect::Proved { height, proof });
-                    }
-                }
-                LogRecord::RolledBack { height } => {
-                    if height <= self.chain.tip().height {
-                        let changes = self
-                            .chain
-                            .rollback(height)
-                            .map_err(|error| RestoreError::Invalid { height, error: error.to_string() })?;
-                        self.undoable.split_off(&height);
-                        self.proofs.split_off(&height);
-                        self.effects.push_back(Effect::RolledBack { height, changes });
-                    }
-                }
-            }
-        }
-        let next = self.chain.next_height();
-        Ok(blocks.into_values().filter(|block| block.header.height == next).collect())
     }
 
     /// Whether `key` is a validator whose word counts at the next height.

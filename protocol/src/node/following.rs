@@ -39,6 +39,7 @@ impl Node {
             }
             Event::Lookup { token, request } => self.effects.push_back(Effect::Lookup { token, request }),
             Event::Deliver { peer, heights } => self.follow(peer, heights, clock),
+            Event::Proofs { peer, proofs } => self.receive_proofs(peer, proofs, clock),
             Event::BlockFetched { block } => {
                 self.consensus_command(consensus::Command::Block(block), clock);
             }
@@ -59,6 +60,10 @@ impl Node {
             }
             let value = decided.value();
             let proved = proof.verify(self.chain.network(), height, &value, self.chain.validators());
+            let follows = decided.parent() == self.chain.tip().hash;
+            if proved.is_ok() && !follows && self.chain.undoable().next().is_some() {
+                return self.sync_command(Command::Disputed { peer }, clock);
+            }
             let applied = match proved {
                 Ok(()) => self.decide(Arc::new(decided), Some(proof), None, clock).map_err(|error| match error {
                     BlockError::State { .. } => {

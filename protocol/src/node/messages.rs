@@ -72,6 +72,9 @@ impl Node {
                 if let Some(message) = &message {
                     self.spoke_of(peer, message.decided_height());
                 }
+                if let Some(consensus::Message::Decided { height, proofs }) = message {
+                    self.sync_command(sync::Command::Told { peer, height, proofs }, clock);
+                }
                 let message = message.map(|message| self.share_transactions(message));
                 if let (Some(message), Some(consensus)) = (message, &mut self.consensus) {
                     consensus.handle(Input::Received(peer, message), clock.time);
@@ -153,7 +156,7 @@ impl Node {
             }
             Protocol::Sync => match self.decode(peer, bytes, sync::MAX_REQUEST_BYTES, "sync", clock) {
                 Some(request) => {
-                    if let sync::Request::Status { height } = request {
+                    if let sync::Request::Status { height, .. } = request {
                         self.spoke_of(peer, height);
                     }
                     let message = sync::Message::Request { number, request };
@@ -192,7 +195,7 @@ impl Node {
             }
             Protocol::Sync => match self.decode(peer, bytes, sync::MAX_RESPONSE_BYTES, "sync", clock) {
                 Some(response) => {
-                    if let sync::Response::Status { height } = response {
+                    if let sync::Response::Status { height, .. } = response {
                         self.spoke_of(peer, height);
                     }
                     if let sync::Response::Block(Some(block)) = &response

@@ -13,9 +13,11 @@
 //! - [`io`]: inputs and effects. [`record`]: the write-ahead log. [`barrier`]: what waits for it.
 //! - `messages.rs`: bytes to messages and back, penalties for what is none.
 //! - `peers.rs`: what the handshake opens for the other machines.
-//! - `deciding.rs`: what consensus hands to the chain. `transactions.rs`: dissemination and the pool.
+//! - `deciding.rs`: what consensus hands to the chain. `restoring.rs`: what a restart gives back to both.
+//! - `transactions.rs`: dissemination and the pool.
 //! - `announcements.rs`: gossipsub, and the local modules.
-//! - `following.rs`: sync and the chain. `duties.rs`: transactions that a validator sends of its own accord.
+//! - `following.rs`: sync and the chain. `proving.rs`: proofs of the last heights, and what outranks what.
+//! - `duties.rs`: transactions that a validator sends of its own accord.
 //! - `meeting.rs`: whom to meet, and what that costs.
 
 mod announcements;
@@ -27,7 +29,9 @@ pub mod io;
 pub mod meeting;
 mod messages;
 mod peers;
+mod proving;
 pub mod record;
+mod restoring;
 mod transactions;
 
 pub use barrier::Barrier;
@@ -50,12 +54,12 @@ use crate::{
 use conclave_ledger::{
     applications::evidence::Evidence,
     block::{Block, Decided},
-    chain::{Chain, Execution, UNDO_HEIGHTS},
+    chain::{Chain, Execution},
     hash::{BlockHash, TransactionId},
-    keys::{PublicKey, SecretKey},
+    keys::{PublicKey, SecretKey, Signature},
     pool::{Pool, PoolLimits},
     proof::Proof,
-    signed::{Height, Value},
+    signed::{Height, Kind, Value},
 };
 use meeting::Meeting;
 use std::{
@@ -91,9 +95,10 @@ pub struct Config {
 
 /// A chain as storage holds it, and what the log holds beyond it.
 pub struct Restored {
-    /// The chain at the height that the database covers.
+    /// The chain at the height that the database covers, with what undoes its last heights
+    /// ([`Chain::restore_undo`]).
     pub chain: Chain,
-    /// Proofs known for the heights since the last block.
+    /// Proofs known for the heights since the last block, and for those that can be undone.
     pub proofs: BTreeMap<Height, Proof>,
     /// Records of the log, in order.
     pub log: Vec<LogRecord>,
@@ -135,15 +140,15 @@ pub struct Node {
     heights: BTreeMap<Peer, Height>,
     /// Channels that have opened since the handshake.
     opened: BTreeSet<(Peer, Channel)>,
-    /// Proofs of the heights since the last block, and of the last block.
+    /// Proofs of the last block, of the heights since, and of those that can be undone.
     proofs: BTreeMap<Height, Proof>,
     executions: BTreeMap<BlockHash, Execution>,
     /// Blocks of the open height and of the last decided one, which storage may not hold yet.
     at_hand: VecDeque<(BlockHash, Arc<Block>)>,
     /// Blocks of the open height that the log holds.
     logged: BTreeSet<BlockHash>,
-    /// Decided heights that could be undone (R1), back to the oldest without a certificate.
-    undoable: BTreeMap<Height, Arc<Decided>>,
+    /// The leader's signatures on blocks of the open height that this node signs for.
+    proposed: BTreeMap<BlockHash, (Kind, Signature)>,
     opened_at: Option<Time>,
     /// When peers are told again of what made the open height open here, unless it is decided by then.
     remind_at: Option<Time>,
@@ -196,7 +201,7 @@ impl Node {
             executions: BTreeMap::new(),
             at_hand: VecDeque::new(),
             logged: BTreeSet::new(),
-            undoable: BTreeMap::new(),
+            proposed: BTreeMap::new(),
             opened_at: None,
             remind_at: None,
             last_resume: None,
@@ -204,14 +209,11 @@ impl Node {
             failed: false,
             effects: VecDeque::new(),
         };
-        let blocks = node.replay(restored.log)?;
+        let open = node.replay(restored.log)?;
+        node.recall_decisions(clock);
         node.begin(clock);
         node.meeting.known.restore(restored.known_peers, clock.time);
-        for block in blocks {
-            node.remember(block.clone());
-            node.logged.insert(block.hash());
-            node.consensus_command(consensus::Command::Block(block), clock);
-        }
+        node.recall_blocks(open, clock);
         node.settle(clock);
         Ok(node)
     }

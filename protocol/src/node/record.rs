@@ -7,8 +7,10 @@ use crate::consensus::SignedRecord;
 use conclave_ledger::{
     block::Block,
     codec::{self, DecodeError},
+    hash::BlockHash,
+    keys::Signature,
     proof::Proof,
-    signed::{Height, Value},
+    signed::{Height, Kind, Value},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -20,8 +22,20 @@ pub const MAX_RECORD_BYTES: usize = 72 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum LogRecord {
-    /// A block that a later record names: voted for, endorsed or decided.
+    /// A block that a later record names: decided, or signed for by its leader, which is this node.
     Block(Arc<Block>),
+    /// The leader's signature on the block of the record before, which a later record signs: the chain that this node
+    /// sent, so that it can be sent again.
+    Proposal {
+        /// The height.
+        height: Height,
+        /// The block.
+        block: BlockHash,
+        /// Kind of the leader's signature.
+        kind: Kind,
+        /// The leader's signature.
+        signature: Signature,
+    },
     /// A signature of this validator.
     Signed(SignedRecord),
     /// A decided height.

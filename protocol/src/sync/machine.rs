@@ -1,6 +1,7 @@
 //! The sync machine.
 
-use super::message::{MAX_HEIGHTS, Message, ProvedHeight, Request, Response};
+use super::message::{MAX_HEIGHTS, MAX_PROOFS, Message, ProvedHeight, ProvedValue, Request, Response};
+use super::proofs::{OwnProofs, PeerProofs};
 use crate::{
     machine::{Input, Machine, Output},
     peer::Peer,
@@ -46,6 +47,8 @@ pub struct Config {
     pub announce_interval: Duration,
     /// Time between two questions for all peers' heights (default 30 s).
     pub status_interval: Duration,
+    /// How long a peer's proofs must differ before they are asked for (default 100 ms): signatures may be on their way.
+    pub proofs_patience: Duration,
     /// Heights asked for at once (default 64).
     pub range: u32,
 }
@@ -59,6 +62,7 @@ impl Config {
             block_patience: delta / 32,
             announce_interval: Duration::from_millis(50),
             status_interval: Duration::from_secs(30),
+            proofs_patience: Duration::from_millis(100),
             range: 64,
         }
     }
@@ -87,6 +91,31 @@ pub enum Command {
         peer: Peer,
         /// The height.
         height: Height,
+    },
+    /// The proofs that this node has of its last heights.
+    Proofs {
+        /// The oldest height whose proof is of use here.
+        from: Height,
+        /// The fingerprint of those since the last block.
+        fingerprint: u64,
+        /// Whether one of these heights was decided without a certificate, and so may have to give way to what a peer
+        /// has, whatever that peer's height.
+        uncertain: bool,
+    },
+    /// A peer has said, to another machine, what it has.
+    Told {
+        /// The peer.
+        peer: Peer,
+        /// Height of its last decision.
+        height: Height,
+        /// Fingerprint of its proofs.
+        proofs: u64,
+    },
+    /// The delivered heights do not follow this node's last one, which was decided without a certificate: one of the
+    /// two will have to give way.
+    Disputed {
+        /// The peer that they came from.
+        peer: Peer,
     },
     /// The delivered heights are applied, as far as the own height says.
     Applied,
@@ -139,6 +168,13 @@ pub enum Event {
         /// Heights, ascending, from the next one on.
         heights: Vec<ProvedHeight>,
     },
+    /// Proofs that a peer has.
+    Proofs {
+        /// The peer.
+        peer: Peer,
+        /// The proofs.
+        proofs: Vec<ProvedValue>,
+    },
     /// A block that was to be pulled.
     BlockFetched {
         /// The block.
@@ -158,15 +194,16 @@ pub enum Event {
     },
 }
 
-struct PeerState {
-    height: Height,
+pub(super) struct PeerState {
+    pub(super) height: Height,
     follows: bool,
-    /// Height that it was last told.
-    told: Height,
+    /// Height and fingerprint that it was last told.
+    told: (Height, u64),
     lookups: usize,
     empty_answers: u32,
     /// Number of the last range that it was asked for.
     asked: u64,
+    pub(super) proofs: PeerProofs,
 }
 
 struct Range {
@@ -198,22 +235,23 @@ impl Fetch {
 
 /// The machine.
 pub struct Sync {
-    config: Config,
-    height: Height,
+    pub(super) config: Config,
+    pub(super) height: Height,
     /// Since when a peer has claimed a height that this node has not reached.
     behind_since: Option<Time>,
     hurry: bool,
-    peers: BTreeMap<Peer, PeerState>,
+    pub(super) peers: BTreeMap<Peer, PeerState>,
     /// Ranges by their first height.
     ranges: BTreeMap<Height, Range>,
     /// Who gave the heights that are being applied, and the last of them.
-    delivered: Option<(Peer, Height)>,
+    pub(super) delivered: Option<(Peer, Height)>,
     catching_up: bool,
     fetches: BTreeMap<BlockHash, Fetch>,
     lookups: BTreeMap<u64, Peer>,
     requests: u64,
     announce_at: Option<Time>,
     status_at: Time,
+    pub(super) proofs: OwnProofs,
     outputs: VecDeque<Output<Self>>,
 }
 
@@ -234,15 +272,16 @@ impl Sync {
             lookups: BTreeMap::new(),
             requests: 0,
             announce_at: None,
+            proofs: OwnProofs::default(),
             outputs: VecDeque::new(),
         }
     }
 
-    fn emit(&mut self, event: Event) {
+    pub(super) fn emit(&mut self, event: Event) {
         self.outputs.push_back(Output::Emit(event));
     }
 
-    fn request(&mut self, peer: Peer, request: Request) -> u64 {
+    pub(super) fn request(&mut self, peer: Peer, request: Request) -> u64 {
         self.requests += 1;
         let number = self.requests;
         self.outputs.push_back(Output::Send(peer, Message::Request { number, request }));
@@ -377,11 +416,11 @@ impl Sync {
     }
 
     /// Throws away everything of a peer that is not applied.
-    fn forget_ranges(&mut self, peer: Peer) {
+    pub(super) fn forget_ranges(&mut self, peer: Peer) {
         self.ranges.retain(|_, range| range.peer != peer);
     }
 
-    fn blame(&mut self, peer: Peer, reason: &str) {
+    pub(super) fn blame(&mut self, peer: Peer, reason: &str) {
         self.forget_ranges(peer);
         if let Some(state) = self.peers.get_mut(&peer) {
             state.height = 0;
@@ -471,12 +510,13 @@ impl Sync {
 
     // --- Serving ---------------------------------------------------------------------------------------------
 
-    fn receive_request(&mut self, peer: Peer, number: u64, request: Request) {
+    fn receive_request(&mut self, peer: Peer, number: u64, request: Request, now: Time) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        if let Request::Status { height } = request {
+        if let Request::Status { height, proofs } = request {
             state.empty_answers = 0;
             self.learn(peer, height);
-            let response = Response::Status { height: self.height };
+            self.told(peer, height, proofs, now);
+            let response = Response::Status { height: self.height, proofs: self.proofs.fingerprint };
             return self.outputs.push_back(Output::Send(peer, Message::Response { number, response }));
         }
         if state.lookups >= MAX_LOOKUPS {
@@ -484,6 +524,7 @@ impl Sync {
             self.outputs.push_back(Output::Penalize(peer, Penalty::slight(reason)));
             let nothing = match request {
                 Request::Block { .. } => Response::Block(None),
+                Request::Proofs { .. } => Response::Proofs(Vec::new()),
                 _ => Response::Blocks(Vec::new()),
             };
             return self
@@ -494,6 +535,7 @@ impl Sync {
         self.lookups.insert(number, peer);
         let request = match request {
             Request::Blocks { from, limit } => Request::Blocks { from, limit: limit.min(MAX_HEIGHTS) },
+            Request::Proofs { from, limit } => Request::Proofs { from, limit: limit.min(MAX_PROOFS) },
             other => other,
         };
         self.emit(Event::Lookup { token: number, request });
@@ -513,33 +555,39 @@ impl Sync {
     fn set_height(&mut self, height: Height, now: Time) {
         if height != self.height {
             (self.height, self.behind_since) = (height, None);
-            if self.peers.values().any(|peer| peer.follows) && self.announce_at.is_none() {
-                self.announce_at = Some(now + self.config.announce_interval);
-            }
+            self.announce_soon(now);
         }
         self.fetches.retain(|_, fetch| fetch.height > height);
     }
 
+    /// Followers are told within a moment.
+    pub(super) fn announce_soon(&mut self, now: Time) {
+        if self.peers.values().any(|peer| peer.follows) {
+            self.announce_at.get_or_insert(now + self.config.announce_interval);
+        }
+    }
+
     fn announce(&mut self, now: Time) {
+        let (height, proofs) = (self.height, self.proofs.fingerprint);
         if self.announce_at.is_some_and(|at| at <= now) {
             self.announce_at = None;
-            let height = self.height;
-            let followers = self.peers.iter_mut().filter(|(_, state)| state.follows && state.told < height);
+            let news = (height, proofs);
+            let followers = self.peers.iter_mut().filter(|(_, state)| state.follows && state.told != news);
             let followers: Vec<Peer> = followers
                 .map(|(peer, state)| {
-                    state.told = height;
+                    state.told = news;
                     *peer
                 })
                 .collect();
             for peer in followers {
-                self.request(peer, Request::Status { height });
+                self.request(peer, Request::Status { height, proofs });
             }
         }
         if self.status_at <= now {
             self.status_at = now + self.config.status_interval;
             let peers: Vec<Peer> = self.peers.keys().copied().collect();
             for peer in peers {
-                self.request(peer, Request::Status { height: self.height });
+                self.request(peer, Request::Status { height, proofs });
             }
         }
     }
@@ -555,18 +603,32 @@ impl Sync {
         if let Some(hash) = self.fetched_by(peer, number) {
             self.next_candidate(hash, peer);
         }
+        self.proofs_failed(peer, number);
     }
 
     fn command(&mut self, command: Command, now: Time) {
         match command {
             Command::Joined { peer, height, follows } => {
-                let state = PeerState { height, follows, told: 0, lookups: 0, empty_answers: 0, asked: 0 };
+                let state = PeerState {
+                    height,
+                    follows,
+                    told: (0, 0),
+                    lookups: 0,
+                    empty_answers: 0,
+                    asked: 0,
+                    proofs: PeerProofs::default(),
+                };
                 self.peers.insert(peer, state);
-                if follows && self.height > height {
+                if follows && self.height >= height && self.height > 0 {
                     self.announce_at.get_or_insert(now);
                 }
             }
             Command::Height { height } => self.set_height(height, now),
+            Command::Proofs { from, fingerprint, uncertain } => {
+                self.set_proofs(from, fingerprint, uncertain, now)
+            }
+            Command::Told { peer, height, proofs } => self.told(peer, height, proofs, now),
+            Command::Disputed { peer } => self.disputed(peer),
             Command::Behind { peer, height } => {
                 self.learn(peer, height.saturating_sub(1));
                 self.hurry |= height > self.height.saturating_add(2);
@@ -603,10 +665,14 @@ impl Machine for Sync {
                 }
             }
             Input::Received(peer, Message::Request { number, request }) => {
-                self.receive_request(peer, number, request);
+                self.receive_request(peer, number, request, now);
             }
             Input::Received(peer, Message::Response { number, response }) => match response {
-                Response::Status { height } => self.learn(peer, height),
+                Response::Status { height, proofs } => {
+                    self.learn(peer, height);
+                    self.told(peer, height, proofs, now);
+                }
+                Response::Proofs(proofs) => self.received_proofs(peer, number, proofs),
                 Response::Blocks(heights) => self.received_range(peer, number, heights),
                 Response::Block(block) => self.received_block(peer, number, block),
             },
@@ -625,6 +691,7 @@ impl Machine for Sync {
         }
         self.ask_blocks(now);
         self.announce(now);
+        self.ask_proofs(now);
         self.progress(now);
     }
 
@@ -638,6 +705,6 @@ impl Machine for Sync {
         let fetches = self.fetches.values().filter_map(|fetch| fetch.deadline).min();
         let patience = self.fetch_from().filter(|_| !self.catching_up);
         let status = (!self.peers.is_empty()).then_some(self.status_at);
-        [ranges, fetches, patience, self.announce_at, status].into_iter().flatten().min()
+        [ranges, fetches, patience, self.announce_at, status, self.proofs.ask_at].into_iter().flatten().min()
     }
 }

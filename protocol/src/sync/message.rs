@@ -5,7 +5,7 @@ use conclave_ledger::{
     block::{Block, Decided},
     hash::BlockHash,
     proof::Proof,
-    signed::Height,
+    signed::{Height, Value},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -32,6 +32,21 @@ pub struct ProvedHeight {
     pub proof: Proof,
 }
 
+/// Most proofs in one response.
+pub const MAX_PROOFS: u32 = 64;
+
+/// What was decided at a height, by its hash, and the proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvedValue {
+    /// The height.
+    pub height: Height,
+    /// What was decided.
+    pub value: Value,
+    /// The proof.
+    pub proof: Proof,
+}
+
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -40,12 +55,21 @@ pub enum Request {
     Status {
         /// The height.
         height: Height,
+        /// Fingerprint of the proofs that the sender has of the heights since the last block.
+        proofs: u64,
     },
     /// Decided heights with their proofs, ascending.
     Blocks {
         /// The first.
         from: Height,
         /// How many at most.
+        limit: u32,
+    },
+    /// Proofs of decided heights, ascending; heights whose proof is not known are left out.
+    Proofs {
+        /// The first height.
+        from: Height,
+        /// How many heights at most.
         limit: u32,
     },
     /// One block, of a height that is being decided or was.
@@ -65,9 +89,13 @@ pub enum Response {
     Status {
         /// The height.
         height: Height,
+        /// Fingerprint of the proofs that the sender has of the heights since the last block.
+        proofs: u64,
     },
     /// To `Blocks`.
     Blocks(Vec<ProvedHeight>),
+    /// To `Proofs`.
+    Proofs(Vec<ProvedValue>),
     /// To `Block`.
     Block(Option<Arc<Block>>),
 }

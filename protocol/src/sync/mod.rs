@@ -9,12 +9,22 @@
 //! Nodes that decide are told of new heights by consensus; nodes that only follow are told by `Status`, at most
 //! every `announce_interval`. An idle network is quiet.
 //!
+//! **Proofs.** Two nodes may hold different, equally good proofs of the last heights, which no block carries yet: each
+//! knows the signatures that reached it. With every height a node says a *fingerprint* of the proofs it has. Who sees
+//! another fingerprint at its own height, for `proofs_patience`, asks for those proofs, once for each fingerprint that
+//! a peer says, and adds what it lacks; then its own fingerprint is another, and it says so. Each round adds
+//! signatures to somebody's proofs, of which there are as many as validators, so the exchange ends: with the same
+//! proofs everywhere, and silence. The same question finds a certificate that outranks what was decided here without
+//! one (R1), when heights that a peer gives do not follow this node's.
+//!
 //! Bounds: [`MAX_IN_FLIGHT`] ranges under way or waiting to be applied, one for each peer; [`MAX_LOOKUPS`] answers
-//! being looked up for each peer; [`MAX_FETCHES`] single blocks.
+//! being looked up for each peer; [`MAX_FETCHES`] single blocks; [`MAX_PROOFS`] proofs in a response, one such request
+//! to each peer at a time.
 
 mod answer;
 mod machine;
 mod message;
+mod proofs;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -23,6 +33,6 @@ mod tests;
 pub use answer::respond;
 pub use machine::{Command, Config, Event, MAX_FETCHES, MAX_IN_FLIGHT, MAX_LOOKUPS, Sync};
 pub use message::{
-    MAX_HEIGHTS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Message, ProvedHeight, RESPONSE_BYTES, Request,
-    Response,
+    MAX_HEIGHTS, MAX_PROOFS, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, Message, ProvedHeight, ProvedValue,
+    RESPONSE_BYTES, Request, Response,
 };

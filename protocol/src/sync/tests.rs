@@ -291,7 +291,7 @@ fn who_decides_is_patient_but_not_at_the_start() {
         joined(&mut machine, 1, 5, 10);
         machine
     };
-    let status = |height| Request::Status { height };
+    let status = |height| Request::Status { height, proofs: 0 };
     let later = Input::Received(peer(1), Message::Request { number: 9, request: status(6) });
     let mut patient = at_tip();
     patient.handle(later, at(60_000));
@@ -364,8 +364,8 @@ fn every_request_is_answered_and_no_peer_has_more_than_its_share_of_lookups() {
             Message::Request { .. } => None,
         })
     };
-    let wanted = ask(&mut machine, 1, 50, Request::Status { height: 0 });
-    assert_eq!(response(&wanted), Some((50, Response::Status { height: 7 })));
+    let wanted = ask(&mut machine, 1, 50, Request::Status { height: 0, proofs: 0 });
+    assert_eq!(response(&wanted), Some((50, Response::Status { height: 7, proofs: 0 })));
     for number in 0..MAX_LOOKUPS as u64 {
         let wanted = ask(&mut machine, 1, number, Request::Blocks { from: 1, limit: u32::MAX });
         let [Event::Lookup { token, request: Request::Blocks { from: 1, limit } }] = &wanted.events[..]
@@ -397,7 +397,7 @@ fn followers_hear_of_heights_not_too_often_and_always_of_the_last() {
         }
         wanted.sent.extend(timeout(&mut machine, ms).sent);
         for (whom, message) in wanted.sent {
-            let Message::Request { request: Request::Status { height }, .. } = message else { continue };
+            let Message::Request { request: Request::Status { height, .. }, .. } = message else { continue };
             assert_eq!(whom, peer(1));
             told.push((ms, height));
         }
@@ -409,7 +409,7 @@ fn followers_hear_of_heights_not_too_often_and_always_of_the_last() {
 
 fn response() -> impl Strategy<Value = Response> {
     prop_oneof![
-        any::<u64>().prop_map(|height| Response::Status { height }),
+        any::<u64>().prop_map(|height| Response::Status { height, proofs: height % 3 }),
         (0u64..200, 0usize..80)
             .prop_map(|(from, count)| Response::Blocks((from..).take(count).map(proved).collect())),
         (0u64..4).prop_map(|timestamp| Response::Block(Some(Arc::new(block(5, timestamp))))),
@@ -454,7 +454,7 @@ fn run(steps: &[(u64, Step)]) -> Vec<String> {
                 9 => Input::Command(Command::Found { token: number, response }),
                 10 => {
                     let request = match number % 3 {
-                        0 => Request::Status { height },
+                        0 => Request::Status { height, proofs: height % 3 },
                         1 => Request::Blocks { from: height, limit: number as u32 },
                         _ => Request::Block { height, hash },
                     };
@@ -476,4 +476,104 @@ proptest! {
     fn the_laws_hold_for_any_inputs(steps in proptest::collection::vec((0u64..2000, input()), 1..80)) {
         prop_assert_eq!(run(&steps), run(&steps));
     }
+}
+
+// --- Proofs --------------------------------------------------------------------------------------------------------
+
+/// Proofs asked for: whom, number of the request, first height.
+fn proofs_asked(wanted: &Wanted) -> Vec<(Peer, u64, Height)> {
+    let asked = |(peer, message): &(Peer, Message)| match message {
+        Message::Request { number, request: Request::Proofs { from, .. } } => Some((*peer, *number, *from)),
+        _ => None,
+    };
+    wanted.sent.iter().filter_map(asked).collect()
+}
+
+/// A machine at height 5 with fingerprint 1, and two peers.
+fn at_height_five() -> Sync {
+    let mut machine = machine(false);
+    joined(&mut machine, 1, 5, 0);
+    joined(&mut machine, 2, 5, 0);
+    command(&mut machine, Command::Height { height: 5 }, 0);
+    command(&mut machine, Command::Proofs { from: 4, fingerprint: 1, uncertain: false }, 0);
+    machine
+}
+
+fn told(machine: &mut Sync, number: u8, height: Height, proofs: u64, ms: u64) -> Wanted {
+    command(machine, Command::Told { peer: peer(number), height, proofs }, ms)
+}
+
+#[test]
+fn proofs_that_differ_for_a_while_are_asked_for_once() {
+    let mut machine = at_height_five();
+    assert!(proofs_asked(&told(&mut machine, 1, 5, 2, 10)).is_empty(), "signatures may be on their way");
+    let asked = proofs_asked(&timeout(&mut machine, 110));
+    let [(who, number, 4)] = asked[..] else { panic!("{asked:?}") };
+    assert_eq!(who, peer(1));
+    assert!(proofs_asked(&told(&mut machine, 1, 5, 3, 120)).is_empty(), "one at a time");
+    let proofs = vec![ProvedValue {
+        height: 5,
+        value: conclave_ledger::signed::Value::Skip,
+        proof: Proof::Certificate(SignatureSet::default()),
+    }];
+    assert!(answer(&mut machine, who, number + 7, Response::Proofs(proofs.clone()), 130).events.is_empty());
+    let wanted = answer(&mut machine, who, number, Response::Proofs(proofs.clone()), 130);
+    assert_eq!(wanted.events, [Event::Proofs { peer: who, proofs }]);
+    // What it said meanwhile is asked for next, and then nothing is left to ask.
+    told(&mut machine, 1, 5, 3, 140);
+    let asked = proofs_asked(&timeout(&mut machine, 240));
+    assert_eq!(asked.len(), 1);
+    answer(&mut machine, who, asked[0].1, Response::Proofs(Vec::new()), 250);
+    told(&mut machine, 1, 5, 3, 260);
+    assert!(proofs_asked(&timeout(&mut machine, 5_000)).is_empty());
+}
+
+#[test]
+fn proofs_that_soon_agree_or_are_of_another_height_are_not_asked_for() {
+    let mut machine = at_height_five();
+    told(&mut machine, 1, 5, 2, 10);
+    command(&mut machine, Command::Proofs { from: 4, fingerprint: 2, uncertain: false }, 50);
+    told(&mut machine, 2, 4, 9, 60);
+    told(&mut machine, 2, 6, 9, 60);
+    assert!(proofs_asked(&timeout(&mut machine, 140)).is_empty());
+    // When this node gets there, they are.
+    command(&mut machine, Command::Height { height: 6 }, 200);
+    command(&mut machine, Command::Proofs { from: 6, fingerprint: 3, uncertain: false }, 200);
+    let asked = proofs_asked(&timeout(&mut machine, 300));
+    assert!(matches!(asked[..], [(who, _, 6)] if who == peer(2)), "{asked:?}");
+}
+
+#[test]
+fn followers_are_told_of_proofs_that_grow() {
+    let mut machine = at_height_five();
+    command(&mut machine, Command::Joined { peer: peer(3), height: 5, follows: true }, 0);
+    timeout(&mut machine, 60);
+    command(&mut machine, Command::Proofs { from: 4, fingerprint: 8, uncertain: false }, 100);
+    let wanted = timeout(&mut machine, 150);
+    let status = |(to, message): &(Peer, Message)| {
+        *to == peer(3)
+            && matches!(message, Message::Request { request: Request::Status { height: 5, proofs: 8 }, .. })
+    };
+    assert!(wanted.sent.iter().any(status), "{wanted:?}");
+}
+
+#[test]
+fn a_peer_on_another_branch_is_asked_for_its_proofs_and_not_blamed_but_not_followed_for_ever() {
+    let mut machine = at_height_five();
+    told(&mut machine, 1, 9, 4, 0);
+    command(&mut machine, Command::Behind { peer: peer(1), height: 10 }, 0);
+    let mut asked = 0;
+    for round in 1..20 {
+        let ms = round * 1_000;
+        let ranges = timeout(&mut machine, ms).ranges();
+        let Some((who, number, from, _)) = ranges.first().copied() else { continue };
+        answer(&mut machine, who, number, Response::Blocks(vec![proved(from)]), ms);
+        let wanted = command(&mut machine, Command::Disputed { peer: who }, ms);
+        assert!(wanted.blamed.is_empty());
+        let proofs = proofs_asked(&wanted);
+        assert_eq!(proofs.len(), 1);
+        answer(&mut machine, who, proofs[0].1, Response::Proofs(Vec::new()), ms);
+        asked += 1;
+    }
+    assert!((1..=3).contains(&asked), "{asked}");
 }

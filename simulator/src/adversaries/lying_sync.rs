@@ -6,7 +6,7 @@ use conclave_ledger::{
     block::Decided,
     codec,
     proof::Proof,
-    signed::{Height, Kind, SignatureSet},
+    signed::{Height, Kind, SignatureSet, Value},
 };
 use conclave_protocol::{
     consensus::Message,
@@ -61,19 +61,21 @@ fn change(proved: &mut ProvedHeight, at: &mut Moment<'_>) {
             proved.decided = Decided::Skip(conclave_ledger::block::Skip { network, height, parent });
         }
         (3, _) => proved.proof = too_few(&proved.decided, &proved.proof, at),
-        // Commits for votes, or votes for commits.
-        _ => {
-            proved.proof = match &proved.proof {
-                Proof::Certificate(signatures) => Proof::Commits(signatures.clone()),
-                Proof::Commits(signatures) => Proof::Certificate(signatures.clone()),
-            };
-        }
+        _ => proved.proof = of_the_other_kind(&proved.proof),
+    }
+}
+
+/// Commits for votes, or votes for commits.
+fn of_the_other_kind(proof: &Proof) -> Proof {
+    match proof {
+        Proof::Certificate(signatures) => Proof::Commits(signatures.clone()),
+        Proof::Commits(signatures) => Proof::Certificate(signatures.clone()),
     }
 }
 
 fn lie(response: Response, at: &mut Moment<'_>) -> Response {
     match response {
-        Response::Status { height } => Response::Status { height: absurd(height, at) },
+        Response::Status { height, proofs } => Response::Status { height: absurd(height, at), proofs },
         Response::Blocks(mut heights) => {
             match at.below(6) {
                 0 => heights.clear(),
@@ -88,6 +90,17 @@ fn lie(response: Response, at: &mut Moment<'_>) -> Response {
                 }
             }
             Response::Blocks(heights)
+        }
+        Response::Proofs(mut values) => {
+            let place = at.below(values.len());
+            for proved in values.iter_mut().skip(place).take(1) {
+                match at.below(3) {
+                    0 => proved.value = Value::Skip,
+                    1 => proved.height = absurd(proved.height, at),
+                    _ => proved.proof = of_the_other_kind(&proved.proof),
+                }
+            }
+            Response::Proofs(values)
         }
         Response::Block(Some(block)) if at.one_in(2) => {
             let other = with_header(&block, |header| header.timestamp = header.timestamp.saturating_add(1));
@@ -107,9 +120,9 @@ impl Adversary for LyingSync {
         }
         match at.sends(&effect) {
             // Whoever believes it asks for heights, from it among others.
-            Some((peer, Message::Decided { height })) if at.one_in(2) => {
+            Some((peer, Message::Decided { height, proofs })) if at.one_in(2) => {
                 let height = absurd(height, at);
-                vec![consensus(peer, &Message::Decided { height })]
+                vec![consensus(peer, &Message::Decided { height, proofs })]
             }
             // A certificate of one signature claims as much.
             Some((peer, Message::Certificate { height, value, .. })) if at.one_in(4) => {

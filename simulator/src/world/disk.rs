@@ -5,7 +5,7 @@
 
 use conclave_ledger::{
     block::Decided,
-    chain::{Applied, Chain},
+    chain::{Applied, Chain, Undo},
     codec::{self, DecodeError},
     genesis::Genesis,
     proof::Proof,
@@ -26,12 +26,32 @@ struct Record {
     bytes: Vec<u8>,
 }
 
+/// A record of the log that the database makes superfluous once it has what the record says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Milestone {
+    Decided(Height),
+    RolledBack(Height),
+}
+
+impl Milestone {
+    fn of(record: &LogRecord) -> Option<Self> {
+        match record {
+            LogRecord::Decided { height, .. } => Some(Self::Decided(*height)),
+            LogRecord::RolledBack { height } => Some(Self::RolledBack(*height)),
+            _ => None,
+        }
+    }
+}
+
 /// Changes that wait for the database.
 #[derive(Default)]
 struct Batch {
     state: Changes,
     decided: Option<(Height, Vec<u8>)>,
     proof: Option<(Height, Vec<u8>)>,
+    undo: Option<(Height, Vec<u8>)>,
+    /// What undoes heights before this one is needed no more.
+    undo_from: Height,
     removed_from: Option<Height>,
     sequence: u64,
 }
@@ -41,12 +61,14 @@ pub(super) struct Disk {
     log: Vec<Record>,
     appended: u64,
     synced: u64,
-    /// Sequences of the records of decided heights whose effect has not taken place yet.
-    decisions: VecDeque<(Height, u64)>,
+    /// Sequences of the records of decided and undone heights whose effect has not taken place yet.
+    milestones: VecDeque<(Milestone, u64)>,
     waiting: Vec<Batch>,
     state: BTreeMap<Vec<u8>, Vec<u8>>,
     heights: BTreeMap<Height, Vec<u8>>,
     proofs: BTreeMap<Height, Vec<u8>>,
+    /// What undoes the last heights.
+    undo: BTreeMap<Height, Vec<u8>>,
     /// Records up to this one are covered by the database.
     covered: u64,
     /// Heights that are decided and not in the database yet, for peers that ask.
@@ -61,11 +83,12 @@ impl Disk {
             log: Vec::new(),
             appended: 0,
             synced: 0,
-            decisions: VecDeque::new(),
+            milestones: VecDeque::new(),
             waiting: Vec::new(),
             state: chain.entries().map(|(key, value)| (key.to_vec(), value.to_vec())).collect(),
             heights: BTreeMap::new(),
             proofs: BTreeMap::new(),
+            undo: BTreeMap::new(),
             covered: 0,
             recent: BTreeMap::new(),
         }
@@ -75,9 +98,13 @@ impl Disk {
     pub(super) fn append(&mut self, record: &LogRecord) {
         self.appended += 1;
         self.log.push(Record { sequence: self.appended, bytes: record.encode() });
-        if let LogRecord::Decided { height, .. } = record {
-            self.decisions.push_back((*height, self.appended));
-        }
+        self.milestones.extend(Milestone::of(record).map(|milestone| (milestone, self.appended)));
+    }
+
+    /// The sequence of the record of what has just taken effect.
+    fn reach(&mut self, milestone: Milestone) -> u64 {
+        let Some(place) = self.milestones.iter().position(|(known, _)| *known == milestone) else { return 0 };
+        self.milestones.drain(..=place).next_back().map_or(0, |(_, sequence)| sequence)
     }
 
     /// Number of the last record.
@@ -100,13 +127,15 @@ impl Disk {
 
     /// A decided height, whose record is durable.
     pub(super) fn decided(&mut self, decided: &Arc<Decided>, applied: &Applied, proof: &Option<Proof>) {
-        let record = self.decisions.pop_front_if(|(height, _)| *height == applied.height);
+        let sequence = self.reach(Milestone::Decided(applied.height));
         self.recent.insert(applied.height, (decided.clone(), proof.clone()));
         self.waiting.push(Batch {
             state: applied.changes.clone(),
             decided: Some((applied.height, codec::encode(decided.as_ref()))),
             proof: proof.as_ref().map(|proof| (applied.height, codec::encode(proof))),
-            sequence: record.map_or(0, |(_, sequence)| sequence),
+            undo: applied.undo.clone().map(|undo| (applied.height, undo)),
+            undo_from: applied.undo_from,
+            sequence,
             ..Batch::default()
         });
     }
@@ -121,8 +150,9 @@ impl Disk {
 
     /// Heights from this one on are undone.
     pub(super) fn rolled_back(&mut self, height: Height, changes: Changes) {
+        let sequence = self.reach(Milestone::RolledBack(height));
         self.recent.split_off(&height);
-        self.waiting.push(Batch { state: changes, removed_from: Some(height), ..Batch::default() });
+        self.waiting.push(Batch { state: changes, removed_from: Some(height), sequence, ..Batch::default() });
     }
 
     /// Whether anything waits for the database.
@@ -142,9 +172,12 @@ impl Disk {
             if let Some(height) = batch.removed_from {
                 self.heights.split_off(&height);
                 self.proofs.split_off(&height);
+                self.undo.split_off(&height);
             }
             self.heights.extend(batch.decided);
             self.proofs.extend(batch.proof);
+            self.undo.extend(batch.undo);
+            self.undo = self.undo.split_off(&batch.undo_from);
             self.covered = self.covered.max(batch.sequence);
         }
         let last = self.last_height();
@@ -171,22 +204,38 @@ impl Disk {
     pub(super) fn crash(&mut self, loses_unsynced: bool) {
         self.waiting.clear();
         self.recent.clear();
-        self.decisions.clear();
+        self.milestones.clear();
         if loses_unsynced {
             let synced = self.synced;
             self.log.retain(|record| record.sequence <= synced);
             self.appended = synced;
         }
         self.synced = self.appended;
+        // What the next process replays takes effect once more.
+        for record in self.log.iter().filter(|record| record.sequence > self.covered) {
+            let milestone = LogRecord::decode(&record.bytes).ok().and_then(|record| Milestone::of(&record));
+            self.milestones.extend(milestone.map(|milestone| (milestone, record.sequence)));
+        }
     }
 
     /// What a process that starts finds here.
     pub(super) fn restore(&self, genesis: &Arc<Genesis>) -> Result<Restored, DecodeError> {
-        let chain = match self.last_height() {
+        let mut chain = match self.last_height() {
             0 => Chain::new(genesis.clone()),
             _ => Chain::restore(genesis.clone(), self.state.clone())?,
         };
-        let mut proofs = BTreeMap::new();
+        let (mut proofs, mut undo) = (BTreeMap::new(), Vec::new());
+        for (height, bytes) in &self.undo {
+            let Some(record) = self.heights.get(height) else { continue };
+            let mut undoing = Undo::decode(bytes, codec::decode(record, MAX_RECORD_BYTES)?)?;
+            if let Some(bytes) = self.proofs.get(height) {
+                let proof: Proof = codec::decode(bytes, MAX_RECORD_BYTES)?;
+                undoing.certified |= proof.is_certificate();
+                proofs.insert(*height, proof);
+            }
+            undo.push((*height, undoing));
+        }
+        chain.restore_undo(undo).expect("the disk keeps what undoes the last heights, without gaps");
         for (height, _) in chain.unproven() {
             if let Some(bytes) = self.proofs.get(&height) {
                 proofs.insert(height, codec::decode(bytes, MAX_RECORD_BYTES)?);

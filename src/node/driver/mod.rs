@@ -264,8 +264,8 @@ impl Driver {
             DiskEvent::Wal(WalEvent::Failed(error)) => {
                 self.failed = Some(NodeError::LogFailed(error.to_string()));
             }
-            DiskEvent::Writer(WriterEvent::Committed { batches, height, wal_sequence }) => {
-                self.persistence.committed(batches, height, wal_sequence);
+            DiskEvent::Writer(WriterEvent::Committed { batches, wal_sequence, .. }) => {
+                self.persistence.committed(batches, wal_sequence);
             }
             DiskEvent::Writer(WriterEvent::Failed(error)) => {
                 self.failed = Some(NodeError::DatabaseFailed(error.to_string()));

@@ -134,8 +134,8 @@ fn what_is_on_its_way_to_the_disks_is_bounded_in_bytes() {
     while persistence.synced_up_to() < persistence.appended() || persistence.is_congested() {
         match events.blocking_recv().unwrap() {
             DiskEvent::Wal(WalEvent::Synced { ticket, .. }) => persistence.synced(ticket).unwrap(),
-            DiskEvent::Writer(WriterEvent::Committed { batches, height, wal_sequence }) => {
-                persistence.committed(batches, height, wal_sequence);
+            DiskEvent::Writer(WriterEvent::Committed { batches, wal_sequence, .. }) => {
+                persistence.committed(batches, wal_sequence);
             }
             other => panic!("{other:?}"),
         }

@@ -1,7 +1,7 @@
 //! What is committed at once, and how it is written.
 
 use super::tables::{
-    BLOCKS, ByteTable, LAST_HEIGHT, META, PROOFS, STATE, TRANSACTIONS, WAL_SEQUENCE, seal, unseal,
+    BLOCKS, ByteTable, LAST_HEIGHT, META, PROOFS, STATE, TRANSACTIONS, UNDO, WAL_SEQUENCE, seal, unseal,
 };
 use redb::{ReadableTable, TableHandle, WriteTransaction};
 use std::sync::Arc;
@@ -21,12 +21,16 @@ pub struct TransactionLocation {
 /// Changes that take effect together or not at all. Removals come before insertions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
-    /// Heights whose block and proof are taken back (the abandoned branch of a reorganisation, or pruning).
+    /// Heights whose block, proof and undoing are taken back (the abandoned branch of a reorganisation, or pruning).
     pub removed_heights: Vec<u64>,
     /// Heights and their records, which others may hold, too.
     pub blocks: Vec<(u64, Arc<[u8]>)>,
     /// Heights and the proofs of their decisions.
     pub proofs: Vec<(u64, Vec<u8>)>,
+    /// Heights and what undoes them.
+    pub undo: Vec<(u64, Vec<u8>)>,
+    /// What undoes heights before this one is dropped; 0 drops nothing.
+    pub undo_from: u64,
     /// Keys of the state and their new values, in order; `None` removes the key.
     pub state_changes: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// Transactions that are in the chain no more.
@@ -47,6 +51,7 @@ impl Batch {
             |(key, value): &(Vec<u8>, Option<Vec<u8>>)| key.len() + value.as_ref().map_or(0, Vec::len);
         self.blocks.iter().map(|(_, record)| record.len()).sum::<usize>()
             + self.proofs.iter().map(|(_, proof)| proof.len()).sum::<usize>()
+            + self.undo.iter().map(|(_, undoing)| undoing.len()).sum::<usize>()
             + self.state_changes.iter().map(state).sum::<usize>()
             + (self.transactions.len() + self.removed_transactions.len()) * size_of::<TransactionId>()
     }
@@ -54,15 +59,24 @@ impl Batch {
     pub(super) fn write(&self, transaction: &WriteTransaction) -> Result<(), redb::Error> {
         let mut blocks = transaction.open_table(BLOCKS)?;
         let mut proofs = transaction.open_table(PROOFS)?;
+        let mut undo = transaction.open_table(UNDO)?;
         for height in &self.removed_heights {
             blocks.remove(height)?;
             proofs.remove(height)?;
+            undo.remove(height)?;
         }
         for (height, record) in &self.blocks {
             blocks.insert(height, seal(BLOCKS.name(), &height.to_le_bytes(), record).as_slice())?;
         }
         for (height, proof) in &self.proofs {
             proofs.insert(height, seal(PROOFS.name(), &height.to_le_bytes(), proof).as_slice())?;
+        }
+        for (height, undoing) in &self.undo {
+            undo.insert(height, seal(UNDO.name(), &height.to_le_bytes(), undoing).as_slice())?;
+        }
+        // Almost always it is empty: every height has its certificate.
+        while undo.first()?.is_some_and(|(height, _)| height.value() < self.undo_from) {
+            undo.pop_first()?;
         }
         let mut index = transaction.open_table(TRANSACTIONS)?;
         for id in &self.removed_transactions {

@@ -81,7 +81,7 @@ impl DatabaseError {
         Self::Damaged { path: path.into(), reason: reason.into() }
     }
 
-    pub(super) fn io(path: &Path, source: io::Error) -> Self {
+    pub(in crate::storage) fn io(path: &Path, source: io::Error) -> Self {
         if is_full(&source) {
             return Self::NoSpace(path.into());
         }

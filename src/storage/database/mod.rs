@@ -1,4 +1,5 @@
-//! The database: blocks, proofs, state, transaction index and known peers in one redb file.
+//! The database: blocks, proofs, state, what undoes the last heights, transaction index and known peers in one redb
+//! file.
 //!
 //! A [`Batch`] is committed whole and durably, or not at all. Reads see one state of the database ([`Snapshot`]) and
 //! run beside commits. A database is made by [`Database::create`] and only there: a missing, foreign or damaged file is
@@ -29,10 +30,16 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
-use tables::{BLOCKS, FORMAT, LAST_HEIGHT, META, NETWORK, PEERS, PROOFS, STATE, TRANSACTIONS, WAL_SEQUENCE};
+use tables::{
+    BLOCKS, FORMAT, LAST_HEIGHT, META, NETWORK, PEERS, PROOFS, STATE, TRANSACTIONS, UNDO, WAL_SEQUENCE,
+};
 
-/// Version of the tables and of what is in them.
-pub const FORMAT_VERSION: u32 = 1;
+/// Version of the tables and of what is in them. Version 1, which lacked the table of what undoes heights, is brought
+/// to this one when it is opened.
+pub const FORMAT_VERSION: u32 = 2;
+
+/// The version that is brought to the present one.
+const WITHOUT_UNDO: u32 = 1;
 
 /// Memory for pages of the database, in bytes. Small: a whole node has 40 MB, and the system caches files anyway.
 pub const READ_CACHE_BYTES: usize = 8 << 20;
@@ -188,7 +195,7 @@ impl Database {
         &self.path
     }
 
-    fn create_in(
+    pub(in crate::storage) fn create_in(
         backend: impl StorageBackend,
         path: &Path,
         network: NetworkId,
@@ -198,7 +205,7 @@ impl Database {
             for table in [META, STATE, TRANSACTIONS, PEERS] {
                 transaction.open_table(table)?;
             }
-            for table in [BLOCKS, PROOFS] {
+            for table in [BLOCKS, PROOFS, UNDO] {
                 transaction.open_table(table)?;
             }
             put_meta(transaction, NETWORK, &network)?;
@@ -209,7 +216,11 @@ impl Database {
         Ok(database)
     }
 
-    fn open_in(backend: impl StorageBackend, path: &Path, network: NetworkId) -> Result<Self, DatabaseError> {
+    pub(in crate::storage) fn open_in(
+        backend: impl StorageBackend,
+        path: &Path,
+        network: NetworkId,
+    ) -> Result<Self, DatabaseError> {
         // redb would begin anew in an empty file.
         if backend.len().map_err(|error| DatabaseError::io(path, error))? == 0 {
             return Err(DatabaseError::damaged(path, "it is empty"));
@@ -218,7 +229,7 @@ impl Database {
         let snapshot = database.snapshot()?;
         let version = snapshot.meta(FORMAT)?.try_into().map(u32::from_le_bytes);
         match version {
-            Ok(FORMAT_VERSION) => {}
+            Ok(FORMAT_VERSION | WITHOUT_UNDO) => {}
             Ok(found) => {
                 return Err(DatabaseError::Version { path: path.into(), found, supported: FORMAT_VERSION });
             }
@@ -231,6 +242,12 @@ impl Database {
         }
         snapshot.last_height()?;
         snapshot.wal_sequence()?;
+        if version == Ok(WITHOUT_UNDO) {
+            database.write(|transaction| {
+                transaction.open_table(UNDO)?;
+                put_meta(transaction, FORMAT, &FORMAT_VERSION.to_le_bytes())
+            })?;
+        }
         Ok(database)
     }
 

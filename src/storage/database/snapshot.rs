@@ -3,8 +3,8 @@
 use super::{
     DatabaseError, TransactionId, TransactionLocation,
     tables::{
-        BLOCKS, ByteTable, HeightTable, LAST_HEIGHT, META, PEERS, PROOFS, STATE, TRANSACTIONS, WAL_SEQUENCE,
-        unseal,
+        BLOCKS, ByteTable, HeightTable, LAST_HEIGHT, META, PEERS, PROOFS, STATE, TRANSACTIONS, UNDO,
+        WAL_SEQUENCE, unseal,
     },
 };
 use redb::{ReadTransaction, ReadableTableMetadata, TableHandle};
@@ -73,6 +73,19 @@ impl Snapshot {
         self.get_height(PROOFS, height)
     }
 
+    /// What undoes the last heights, ascending; none where all of them are final.
+    ///
+    /// # Errors
+    /// As all reads.
+    pub fn undo(&self) -> Result<Vec<(u64, Vec<u8>)>, DatabaseError> {
+        let mut undo = Vec::new();
+        self.walk_heights(UNDO, 0..=u64::MAX, |height, undoing| {
+            undo.push((height, undoing));
+            ControlFlow::Continue(())
+        })?;
+        Ok(undo)
+    }
+
     /// Records of consecutive heights as long as they stay within `max_bytes` together; at least the first, if it is
     /// there.
     ///
@@ -137,6 +150,7 @@ impl Snapshot {
     /// As all reads.
     pub fn check(&self) -> Result<Summary, DatabaseError> {
         let (blocks, proofs) = (self.check_heights(BLOCKS)?, self.check_heights(PROOFS)?);
+        self.check_heights(UNDO)?;
         let mut summary = Summary { blocks, proofs, ..Summary::default() };
         self.walk_bytes(META, |_, _| ())?;
         self.walk_bytes(STATE, |_, _| summary.state_keys += 1)?;

@@ -17,6 +17,8 @@ pub(super) const META: ByteTable = TableDefinition::new("meta");
 pub(super) const BLOCKS: HeightTable = TableDefinition::new("blocks");
 /// Height to the proof that it was decided.
 pub(super) const PROOFS: HeightTable = TableDefinition::new("proofs");
+/// Height to what undoes it, for the last heights while they can be undone.
+pub(super) const UNDO: HeightTable = TableDefinition::new("undo");
 /// The ledger's state.
 pub(super) const STATE: ByteTable = TableDefinition::new("state");
 /// Transaction id (32 bytes) to height (u64) and position (u32), little-endian.

@@ -87,6 +87,46 @@ fn batches_are_read_back_and_taken_back() {
 }
 
 #[test]
+fn what_undoes_heights_is_kept_as_long_as_it_is_needed() {
+    let home = tempfile::tempdir().unwrap();
+    let database = Database::create(&home.path().join("chain.redb"), NETWORK).unwrap();
+    let undo = |database: &Database| database.snapshot().unwrap().undo().unwrap();
+    let heights = [2, 3, 4].map(|height| (height, vec![height as u8; 10])).to_vec();
+    database.commit(&Batch { undo: heights.clone(), undo_from: 2, ..batch(4) }).unwrap();
+    database.commit(&Batch { proofs: vec![(4, vec![1])], last_height: 4, ..Batch::default() }).unwrap();
+    assert_eq!(undo(&database), heights, "a proof drops nothing");
+    database.commit(&Batch { removed_heights: vec![4], last_height: 3, ..Batch::default() }).unwrap();
+    assert_eq!(undo(&database), heights[..2], "it goes with its height");
+    database.commit(&Batch { undo_from: 3, last_height: 3, ..Batch::default() }).unwrap();
+    assert_eq!(undo(&database), heights[1..2]);
+    database.commit(&Batch { undo_from: 9, last_height: 3, ..Batch::default() }).unwrap();
+    assert_eq!(undo(&database), []);
+    database.snapshot().unwrap().check().unwrap();
+}
+
+#[test]
+fn a_database_of_version_one_is_brought_to_the_present_one() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("chain.redb");
+    let database = Database::create(&path, NETWORK).unwrap();
+    database.commit(&batch(1)).unwrap();
+    database
+        .write(|transaction| {
+            transaction.delete_table(UNDO)?;
+            put_meta(transaction, FORMAT, &WITHOUT_UNDO.to_le_bytes())
+        })
+        .unwrap();
+    assert!(database.snapshot().unwrap().undo().is_err());
+    drop(database);
+    for _ in 0..2 {
+        let database = Database::open(&path, NETWORK).unwrap();
+        assert_eq!(database.snapshot().unwrap().meta(FORMAT).unwrap(), FORMAT_VERSION.to_le_bytes());
+        assert_eq!(database.snapshot().unwrap().undo().unwrap(), []);
+        check_content(&database.snapshot().unwrap(), 1, "as before");
+    }
+}
+
+#[test]
 fn ranges_stop_at_gaps_and_bounds() {
     let home = tempfile::tempdir().unwrap();
     let database = Database::create(&home.path().join("chain.redb"), NETWORK).unwrap();

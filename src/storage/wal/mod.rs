@@ -44,11 +44,12 @@ use std::{
     sync::Arc,
 };
 
-/// Size of a segment file in bytes.
-pub const SEGMENT_BYTES: usize = 4 << 20;
+/// Size of a segment file in bytes: 4 MiB. Unit tests have small ones, so that every single operation of logs with many
+/// segments can be made to fail.
+pub const SEGMENT_BYTES: usize = if cfg!(test) { 256 << 10 } else { 4 << 20 };
 
-/// Longest record in bytes.
-pub const MAX_RECORD_BYTES: usize = 1 << 20;
+/// Longest record in bytes: 1 MiB.
+pub const MAX_RECORD_BYTES: usize = SEGMENT_BYTES / 4;
 
 /// A segment this full (in bytes) is worth preparing the next one for.
 const NEARLY_FULL_BYTES: usize = SEGMENT_BYTES / 2;

@@ -144,7 +144,7 @@ fn every_flipped_byte_is_damage_unless_nothing_says_it_was_durable() {
         let mut sound = Vec::new();
         disk.edit(&segment, |bytes| sound.clone_from(bytes));
         // Everything up to a bit behind the end, then samples of the zeros.
-        let places = (0..end + 64).chain((end + 64..SEGMENT_BYTES).step_by(1_500_007));
+        let places = (0..end + 64).chain((end + 64..SEGMENT_BYTES).step_by(90_007));
         for place in places {
             disk.edit(&segment, |bytes| {
                 bytes.clone_from(&sound);

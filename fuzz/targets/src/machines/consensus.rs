@@ -98,7 +98,7 @@ fn any_message(source: &mut Unstructured<'_>, near: Height) -> Option<Message> {
         5 => Message::Closing { height },
         6 => Message::Settle { height, value, settles: set(Kind::Settle, value) },
         7 => Message::Commit { height, value, commits: set(Kind::Commit, value) },
-        _ => Message::Decided { height },
+        _ => Message::Decided { height, proofs: 0 },
     })
 }
 

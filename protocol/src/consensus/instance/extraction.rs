@@ -88,15 +88,18 @@ impl Instance {
             self.add_endorsement(signer, block, signature)?;
         }
         self.check_double_proposal();
-        let missing = !self.blocks.contains_key(&block) && !self.fetch_at.contains_key(&block);
-        if missing && self.decision.is_none() && self.has_room_for(&block) {
-            self.fetch_at.insert(block, now + self.config.fetch_delay());
+        if self.decision.is_none() && self.is_extractable(&block, now) {
+            self.pull(block, now);
         }
         self.open_for_block(&block, now);
         Ok(())
     }
 
-    /// A block from the leader, from a pull (`sender` is `None`), or from anybody who resends it.
+    /// A block from the leader, from a pull or the log (`sender` is `None`), or from anybody who resends it.
+    ///
+    /// A body is large and binds nobody, so only two kinds of it are kept: those that the rules ask for now, and, as
+    /// long as there is room, those that the leader (or this node's own request) brings before their chain, which
+    /// waits for the leader's log. What is dropped here is pulled as soon as a chain asks for it.
     pub(in crate::consensus) fn receive_block(
         &mut self,
         sender: Option<ValidatorIndex>,
@@ -104,24 +107,73 @@ impl Instance {
         now: Time,
     ) {
         let hash = block.hash();
-        let wanted = sender.is_none_or(|sender| self.name(sender, hash)) && self.has_room_for(&hash);
-        if block.header.height == self.height() && wanted && !block.transactions.is_empty() {
-            self.blocks.entry(hash).or_insert(block);
-            self.fetch_at.remove(&hash);
-            self.open_for_block(&hash, now);
-            if self.decision.is_some() {
-                self.announce();
-            } else {
-                self.progress(now);
-            }
+        if block.header.height != self.height()
+            || block.transactions.is_empty()
+            || self.blocks.contains_key(&hash)
+        {
+            return;
+        }
+        let is_early = sender.is_none_or(|sender| sender == self.leader);
+        let has_room = is_early && self.decision.is_none() && self.spare_bodies() > 0;
+        if !self.is_named_by_certificate(&hash) && !self.is_extractable(&hash, now) && !has_room {
+            return;
+        }
+        self.blocks.insert(hash, block);
+        self.fetch_at.remove(&hash);
+        self.open_for_block(&hash, now);
+        if self.decision.is_some() {
+            self.announce();
+        } else {
+            self.progress(now);
+        }
+        self.drop_bodies();
+    }
+
+    /// Whether a certificate, or the decision, is on `block`.
+    fn is_named_by_certificate(&self, block: &BlockHash) -> bool {
+        let value = Value::Block(*block);
+        self.certificates.contains_key(&value)
+            || self.decision.as_ref().is_some_and(|decision| decision.value == value)
+    }
+
+    /// How many chain signatures E2 asks for now; none when the time for it is over.
+    fn signatures_to_extract(&self, now: Time) -> Option<usize> {
+        let window = self.window(now);
+        match self.is_untimed() || (window <= self.f() + 1 && !self.keeps(Rule::E2)) {
+            true => Some(1),
+            false => (window <= self.f() + 1).then_some(window as usize),
         }
     }
 
-    fn has_room_for(&self, block: &BlockHash) -> bool {
+    /// Whether `block` is extracted, or would be if its body were here and the height open.
+    fn is_extractable(&self, block: &BlockHash, now: Time) -> bool {
+        let needed = self.signatures_to_extract(now);
         self.extracted.contains(block)
-            || self.extracted.len() < MAX_EXTRACTED
-            || self.certificates.contains_key(&Value::Block(*block))
-            || self.decision.as_ref().is_some_and(|decision| decision.value == Value::Block(*block))
+            || (needed.is_some_and(|needed| self.chain_length(block) >= needed) && self.may_extract(block))
+    }
+
+    /// How many more bodies may wait for their chains.
+    fn spare_bodies(&self) -> usize {
+        let held = self.blocks.keys().filter(|hash| !self.is_named_by_certificate(hash));
+        MAX_EXTRACTED.saturating_sub(held.count())
+    }
+
+    /// Drops bodies that wait for their chains until there are no more than may be extracted.
+    fn drop_bodies(&mut self) {
+        let held = self.blocks.keys().filter(|hash| !self.is_named_by_certificate(hash));
+        let (extracted, waiting): (Vec<BlockHash>, Vec<BlockHash>) =
+            held.partition(|hash| self.extracted.contains(hash));
+        let room = MAX_EXTRACTED.saturating_sub(extracted.len());
+        for hash in waiting.iter().skip(room) {
+            self.blocks.remove(hash);
+        }
+    }
+
+    /// Pulls a block that a chain names, unless it comes by itself within a moment.
+    fn pull(&mut self, block: BlockHash, now: Time) {
+        if !self.blocks.contains_key(&block) {
+            self.fetch_at.entry(block).or_insert(now + self.config.fetch_delay());
+        }
     }
 
     /// A non-empty block with the leader's signature opens the height; a chain without its block does not.
@@ -139,24 +191,18 @@ impl Instance {
         if !self.is_open() {
             return;
         }
-        let window = self.window(now);
-        let timed = window <= self.f() + 1;
-        let needed = if self.is_untimed() || !self.keeps(Rule::E2) { 1 } else { window as usize };
-        if timed || self.is_untimed() {
-            for block in self.candidates() {
-                let complete = self.blocks.contains_key(&block) && self.chain_length(&block) >= needed;
-                if complete && self.may_extract(&block) {
-                    self.extracted.push(block);
-                    self.ask_verdict(block);
-                }
+        for block in self.candidates() {
+            let is_new = !self.extracted.contains(&block) && self.is_extractable(&block, now);
+            if is_new && self.blocks.contains_key(&block) {
+                self.extracted.push(block);
+                self.ask_verdict(block);
+            } else if is_new {
+                self.pull(block, now);
             }
         }
         self.reconsider_supports(now);
+        self.drop_bodies();
         if self.extracted.len() == MAX_EXTRACTED {
-            let (extracted, certificates) = (&self.extracted, &self.certificates);
-            self.blocks.retain(|hash, _| {
-                extracted.contains(hash) || certificates.contains_key(&Value::Block(*hash))
-            });
             self.fetch_at.clear();
         }
         self.sign_extracted(now);
@@ -197,6 +243,9 @@ impl Instance {
                 continue;
             }
             let value = Value::Block(block);
+            if let Some((kind, signature)) = self.chain_signature(self.leader, &block) {
+                self.emit(Event::Proposed { block, kind, signature });
+            }
             let votes = self.config.fast
                 && self.window(now) == 1
                 && self.my_vote().is_none()
@@ -225,6 +274,10 @@ impl Instance {
         let due: Vec<BlockHash> =
             self.fetch_at.iter().filter(|(_, at)| **at <= now).map(|(block, _)| *block).collect();
         for block in due {
+            if !self.is_named_by_certificate(&block) && !self.is_extractable(&block, now) {
+                self.fetch_at.remove(&block);
+                continue;
+            }
             self.fetch_at.insert(block, now + self.config.delta);
             self.emit(Event::Fetch { height: self.height(), block, peers: Vec::new() });
         }

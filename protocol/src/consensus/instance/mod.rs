@@ -5,8 +5,8 @@
 //!
 //! Bounds, per height: for each validator one vote, at most two endorsements (one for each of
 //! [`BLOCKS_PER_SENDER`] blocks it names), one relay of each kind, one settle and one commit. At most
-//! [`BLOCKS_PER_SENDER`] blocks named by each sender, of which at most [`MAX_EXTRACTED`] are extracted; once they
-//! are, the bodies of all others are dropped.
+//! [`BLOCKS_PER_SENDER`] blocks named by each sender, of which at most [`MAX_EXTRACTED`] are extracted; and at most
+//! [`MAX_BODIES`] bodies, whoever sends how many.
 
 mod closing;
 mod extraction;
@@ -41,6 +41,10 @@ pub const MAX_EXTRACTED: usize = 2;
 
 /// Most blocks of one height that a sender may name: honest ones name those that they extracted.
 pub const BLOCKS_PER_SENDER: usize = MAX_EXTRACTED;
+
+/// Most bodies of blocks that are held in a height: those that are extracted or may still be, and that of a
+/// certificate's block. (A second certificate there is not: certificates are unique.)
+pub const MAX_BODIES: usize = MAX_EXTRACTED + 1;
 
 /// What an instance wants done, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,10 +189,14 @@ impl Instance {
                 self.votes.insert(me, (value, signature));
                 // The leader's own vote is the only one that it could build a block for.
                 self.built |= me == self.leader;
+                if let Value::Block(block) = value {
+                    self.name(me, block);
+                }
             }
             (Kind::Endorse, Value::Block(block)) => {
                 self.endorsements.entry(block).or_default().insert(me, signature);
                 self.built |= me == self.leader;
+                self.name(me, block);
             }
             (Kind::Settle, _) => {
                 self.settles.insert(me, (value, signature));
@@ -199,6 +207,34 @@ impl Instance {
             // A relay says that something was accepted in time, which a restarted node cannot say again.
             (Kind::RelayCertificate | Kind::RelaySupport | Kind::Endorse, _) => {}
         }
+    }
+
+    /// Puts the leader's signature from the log beside this node's own, so that the chain can be said again.
+    pub(super) fn recall_proposal(&mut self, block: BlockHash, kind: Kind, signature: &Signature) {
+        let (leader, value) = (self.leader, Value::Block(block));
+        // What does not verify is as good as not there: the leader will say it again.
+        let _ = match kind {
+            Kind::Vote => self.add_vote(leader, value, signature),
+            Kind::Endorse => self.add_endorsement(leader, block, signature),
+            _ => Ok(()),
+        };
+    }
+
+    /// The decision as the chain has it: nothing is left to be done about it.
+    pub(super) fn settled(&mut self, value: Value, proof: Option<Proof>) {
+        if let Some(Proof::Certificate(votes)) = &proof {
+            let votes = votes.clone();
+            self.certificates
+                .insert(value, Relayed { votes, relays: SignatureSet::default(), accepted: true });
+        }
+        self.decision = Some(Decision { value, proof });
+        (self.step, self.announced) = (Step::Over, true);
+        self.retire();
+    }
+
+    /// Bodies that are held.
+    pub(super) fn bodies(&self) -> usize {
+        self.blocks.len()
     }
 
     pub(super) fn height(&self) -> Height {

@@ -11,12 +11,11 @@ impl Instance {
         let height = self.height();
         let mut messages = Vec::new();
         for block in self.extracted.clone() {
-            if let Some(body) = self.blocks.get(&block) {
-                messages.push(Message::Block(body.clone()));
-            }
+            // The chain first: who has it keeps the body, whoever sends that.
             messages.push(self.chain(&block));
+            messages.extend(self.blocks.get(&block).cloned().map(Message::Block));
         }
-        // A vote for a block that a restart has made forget is still said, with the leader's signature if known.
+        // A vote for a block whose body the log does not hold any more is still said, with the leader's signature.
         if let Some(Value::Block(block)) = self.my_vote()
             && !self.extracted.contains(&block)
             && self.chain_signature(self.leader, &block).is_some()

@@ -53,7 +53,7 @@ impl Instance {
 
     /// C3: a certificate in a message is accepted as it is in windows 1 and 2, and in window `w ≥ 3` up to window
     /// f+3 with at least `w − 2` relays.
-    pub(super) fn receive_certificate(
+    pub(in crate::consensus) fn receive_certificate(
         &mut self,
         value: Value,
         votes: &SignatureSet,

@@ -2,7 +2,7 @@
 
 use super::lab::*;
 use crate::{
-    consensus::{Command, Event, Message},
+    consensus::{Command, Event, MAX_BODIES, Message},
     machine::Machine,
 };
 use conclave_ledger::signed::{Kind, SignatureSet, Value};
@@ -53,7 +53,7 @@ fn message(random: &mut ChaCha20Rng) -> Message {
         5 => Message::Closing { height },
         6 => Message::Settle { height, value, settles: set(Kind::Settle, value) },
         7 => Message::Commit { height, value, commits: set(Kind::Commit, value) },
-        _ => Message::Decided { height },
+        _ => Message::Decided { height, proofs: number },
     }
 }
 
@@ -79,6 +79,7 @@ fn trace(seed: u64, spurious: bool) -> String {
         let from = [0, 2, 3, 9][random.next_u32() as usize % 4];
         let message = message(&mut random);
         lab.receive(from, message);
+        assert!(lab.machine.bodies() <= MAX_BODIES, "seed {seed}: bodies are bounded");
         if spurious {
             let due = lab.machine.poll_timeout();
             lab.timeout();

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bodies;
 mod lab;
 mod laws;
 mod networks;
 mod regressions;
+mod restarts;
 mod rules;

@@ -27,8 +27,8 @@ fn s1_support_that_comes_before_the_end_of_window_two_counts_at_that_end() {
         lab.command(Command::Pending(true));
         lab.receive(0, chain(&withheld, &[0], &[]));
         lab.advance_to(1.1);
-        lab.receive(2, body(&first));
         lab.receive(2, chain(&first, &[0, 2], &[]));
+        lab.receive(2, body(&first));
         lab.advance_to(1.9);
         lab.receive(2, support(first.hash(), &[0, 2], &relays));
         assert!(lab.told(is_support).is_empty());

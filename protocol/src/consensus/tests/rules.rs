@@ -125,8 +125,8 @@ fn e2_two_blocks_are_extracted_and_a_third_is_ignored() {
     let mut lab = Lab::new(1, 4, 1);
     lab.propose(&blocks[0]);
     for (from, other) in [(2, &blocks[1]), (3, &blocks[2])] {
-        lab.receive(from, body(other));
         lab.receive(from, chain(other, &[], &[0]));
+        lab.receive(from, body(other));
     }
     assert_eq!(lab.signed(), [(Kind::Vote, value(&blocks[0])), (Kind::Endorse, value(&blocks[1]))]);
 }
@@ -136,8 +136,8 @@ fn e2_the_second_vote_of_an_equivocating_leader_makes_a_chain_too() {
     let (first, second) = (block(1, 0, 1), block(1, 0, 2));
     let mut lab = Lab::new(1, 4, 1);
     lab.propose(&first);
-    lab.receive(2, body(&second));
     lab.receive(2, chain(&second, &[0, 2], &[]));
+    lab.receive(2, body(&second));
     assert_eq!(lab.signed(), [(Kind::Vote, value(&first)), (Kind::Endorse, value(&second))]);
     assert_eq!(lab.told(|message| *message == chain(&second, &[0, 2], &[1])).len(), 3);
 }
@@ -205,7 +205,7 @@ fn c2_the_certificate_goes_with_a_relay_to_those_who_have_not_shown_that_they_de
     lab.propose(&first);
     lab.receive(2, chain(&first, &[0, 2], &[]));
     assert_eq!(lab.decision(), Some((value(&first), true)));
-    lab.receive(0, Message::Decided { height: 1 });
+    lab.receive(0, Message::Decided { height: 1, proofs: 0 });
     lab.receive(2, Message::Skip { height: 2, votes: signatures(2, Kind::Vote, Value::Skip, &[2]) });
     lab.advance_to(0.2);
     let with_relay =
@@ -342,8 +342,8 @@ fn the_end_decides_one_extracted_and_supported_block_and_skips_where_there_are_t
         let mut lab = Lab::new(1, 4, 1);
         lab.propose(&first);
         if equivocates {
-            lab.receive(2, body(&second));
             lab.receive(2, chain(&second, &[], &[0, 2]));
+            lab.receive(2, body(&second));
         }
         lab.advance_to(3.0);
         [2, 3].into_iter().for_each(|other| lab.receive(other, closing()));

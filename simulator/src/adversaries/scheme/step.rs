@@ -141,7 +141,7 @@ impl Act {
                 let commits = sign(at, usize::MAX, Kind::Commit, *value);
                 Message::Commit { height, value: *value, commits }
             }
-            Self::Decided => Message::Decided { height },
+            Self::Decided => Message::Decided { height, proofs: 0 },
         })
     }
 }

@@ -19,7 +19,7 @@ use conclave_protocol::{
     handshake::{Command, Direction},
     node::{Channel, Clock, Config, Effect, Input, Node, Notice, Protocol, Restored},
     peer::Peer,
-    sync::{ProvedHeight, Request, Response},
+    sync::{self, ProvedHeight},
     time::Time,
 };
 use rand_chacha::ChaCha20Rng;
@@ -340,23 +340,7 @@ impl Lab {
             }
             Effect::Lookup { token, request } => {
                 let heights = &self.members[from].heights;
-                let response = match request {
-                    Request::Status { height } => Response::Status { height },
-                    Request::Blocks { from, limit } => Response::Blocks(
-                        heights
-                            .range(from..)
-                            .map(|(_, proved)| proved.clone())
-                            .zip(from..)
-                            .take_while(|(proved, height)| proved.decided.height() == *height)
-                            .map(|(proved, _)| proved)
-                            .take(limit as usize)
-                            .collect(),
-                    ),
-                    Request::Block { height, hash } => {
-                        let block = heights.get(&height).and_then(|proved| proved.decided.block().cloned());
-                        Response::Block(block.filter(|block| block.hash() == hash))
-                    }
-                };
+                let response = sync::respond(request, |height| heights.get(&height).cloned());
                 self.deliver(from, from, Input::LookedUp { token, response });
             }
             _ => {}

@@ -254,7 +254,7 @@ fn lying_sync_claims_heights_that_it_does_not_bring() {
     for seed in 0..4 {
         let lab = several_heights(seed, Misbehaviour::LyingSync);
         let claims = lab.said().into_iter().filter(|(_, _, message)| match message {
-            Message::Decided { height } => *height > 100,
+            Message::Decided { height, .. } => *height > 100,
             _ => false,
         });
         blamed += claims.count();
