@@ -12,8 +12,8 @@ use conclave_protocol::{
     machine::{Input, Machine, Output},
     peer::Peer,
     sync::{
-        Command, Config, Event, MAX_HEIGHTS, MAX_LOOKUPS, Message, ProvedHeight, ProvedValue, Request, Response,
-        Sync,
+        Command, Config, Event, MAX_HEIGHTS, MAX_LOOKUPS, Message, ProvedHeight, ProvedValue, Request,
+        Response, Sync,
     },
     time::Time,
 };
@@ -105,7 +105,9 @@ impl Following {
                     Request::Status { .. } => Response::Status { height: self.height, proofs: self.proofs },
                     Request::Proofs { from, limit } => {
                         let count = u64::from(limit.min(3));
-                        Response::Proofs((0..count).map(|index| proved_value(from.saturating_add(index))).collect())
+                        Response::Proofs(
+                            (0..count).map(|index| proved_value(from.saturating_add(index))).collect(),
+                        )
                     }
                     Request::Blocks { from, limit } => {
                         let count = u64::from(limit.min(3));
