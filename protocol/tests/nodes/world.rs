@@ -1,8 +1,6 @@
 //! Whole nodes in virtual time: their logic as it runs, a network that delivers at once, and disks that keep what they
 //! were given. A restarted node gets back what its disk holds and nothing else.
 
-#![allow(clippy::unwrap_used)]
-
 use conclave_ledger::{
     applications::{Payload, records::Record},
     block::Decided,
@@ -14,7 +12,7 @@ use conclave_ledger::{
     proof::Proof,
     signed::{Height, Kind},
     state::Changes,
-    transaction::{Request, Transaction},
+    transaction::{Request, SharedTransaction, Transaction},
     validators::{FaultBound, Validator},
 };
 use conclave_protocol::{
@@ -277,7 +275,10 @@ impl World {
     }
 
     pub(crate) fn submit(&mut self, number: usize, text: &str) {
-        let transactions = vec![self.record(text).into()];
+        self.submit_all(number, vec![self.record(text).into()]);
+    }
+
+    pub(crate) fn submit_all(&mut self, number: usize, transactions: Vec<SharedTransaction>) {
         self.inbox.push_back((number, Input::Submit { ticket: 0, transactions }));
     }
 

@@ -1,13 +1,9 @@
 //! Nodes that restart, and networks whose nodes know different things: what they go back to, and what they end with.
 
-#![allow(clippy::unwrap_used)]
-
-mod world;
-
+use crate::world::{DELTA_MS, World};
 use conclave_ledger::{applications::Payload, block::Decided, proof::Proof};
 use conclave_protocol::{node::Notice, penalty::Severity};
 use std::time::Duration;
-use world::{DELTA_MS, World};
 
 fn windows(count: u64) -> Duration {
     Duration::from_millis(2 * DELTA_MS * count)
