@@ -307,6 +307,42 @@ fn invented_announcements_leave_room_for_true_ones() {
     assert_eq!(wanted.sent, [(peer(2), Message::Want(vec![id]))]);
 }
 
+fn refused(machine: &mut Dissemination, from: u8, count: usize, ms: u64) -> Vec<(Peer, Severity)> {
+    handle(machine, Input::Command(Command::Refused { peer: peer(from), count }), ms).blamed
+}
+
+/// All that a peer holds may be refused at once; more than that, and more than the rate afterwards, is an offence of
+/// that peer alone, also on a new connection.
+#[test]
+fn a_peer_whose_transactions_are_refused_without_end_is_blamed() {
+    let mut machine = machine();
+    for from in [1, 2] {
+        machine.handle(Input::Connected(peer(from)), at(0));
+    }
+    for _ in 0..MAX_TRACKED / MAX_ITEMS {
+        assert_eq!(refused(&mut machine, 1, MAX_ITEMS, 0), []);
+    }
+    let blamed = [(peer(1), Severity::Slight)];
+    assert_eq!(refused(&mut machine, 1, 1, 0), blamed);
+    assert_eq!(refused(&mut machine, 2, MAX_ITEMS, 0), []);
+    handle(&mut machine, Input::Disconnected(peer(1)), 0);
+    handle(&mut machine, Input::Connected(peer(1)), 0);
+    assert_eq!(refused(&mut machine, 1, 1, 0), blamed);
+    let rate = Config::for_delta(DELTA).refused.per_second as usize;
+    assert_eq!(refused(&mut machine, 1, rate, 1000), []);
+    assert_eq!(refused(&mut machine, 1, 1, 1000), blamed);
+}
+
+#[test]
+fn buckets_of_refusals_are_bounded() {
+    let mut machine = machine();
+    for number in 0..2 * MAX_BUCKETS as u32 {
+        let peer = Peer::from_bytes(&number.to_be_bytes()).unwrap();
+        machine.handle(Input::Command(Command::Refused { peer, count: MAX_TRACKED }), at(0));
+    }
+    assert_eq!(machine.refused_buckets(), MAX_BUCKETS);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Connected(u8),
@@ -316,6 +352,7 @@ enum Step {
     Want(u8, Vec<u64>),
     Submitted(u64),
     Admitted(u8, u64),
+    Refused(u8, usize),
     Gone(Vec<u64>),
     Timeout,
 }
@@ -330,6 +367,7 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
         (0u8..4, numbers()).prop_map(|(from, numbers)| Step::Want(from, numbers)),
         (0u64..20).prop_map(Step::Submitted),
         (0u8..4, 0u64..20).prop_map(|(from, number)| Step::Admitted(from, number)),
+        (0u8..4, 1usize..5000).prop_map(|(from, count)| Step::Refused(from, count)),
         numbers().prop_map(Step::Gone),
         Just(Step::Timeout),
     ];
@@ -355,6 +393,9 @@ fn run(steps: &[(u64, Step)]) -> Vec<String> {
             Step::Admitted(from, number) => {
                 let (transaction, peer) = (transaction(*number, 8), peer(*from));
                 Input::Command(Command::Admitted { transaction, peer })
+            }
+            Step::Refused(from, count) => {
+                Input::Command(Command::Refused { peer: peer(*from), count: *count })
             }
             Step::Gone(numbers) => Input::Command(Command::Gone(ids(numbers))),
             Step::Timeout => {

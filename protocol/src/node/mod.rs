@@ -31,7 +31,7 @@ pub mod record;
 mod transactions;
 
 pub use barrier::Barrier;
-pub use io::{Channel, Clock, Effect, Input, Notice, Protocol};
+pub use io::{Channel, Clock, Effect, Input, Notice, Protocol, TransactionOutcome};
 pub use record::{LogRecord, MAX_RECORD_BYTES};
 
 use crate::{

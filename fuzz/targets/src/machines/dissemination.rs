@@ -49,6 +49,7 @@ impl Spreading {
                 let (peer, transaction) = self.unchecked.swap_remove(below(source, self.unchecked.len()));
                 Command::Admitted { transaction, peer }
             }
+            4 => Command::Refused { peer: any_peer(source), count: below(source, MAX_ITEMS) + 1 },
             0..6 => Command::Submitted(any_transaction(source)),
             _ => Command::Gone(any_ids(source)),
         }
