@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! knocks          connections, as many as come up, each held for a moment                            (`knocks.rs`)
-//! transactions    an observer that did its work, then batches of transactions by unknown senders
-//!                 without a stamp, and at last transactions with false signatures                    (`member.rs`)
+//! unstamped       an observer that did its work, then batches of transactions by unknown senders
+//!                 without a stamp                                                                     (`member.rs`)
+//! forged          another that did its work, then transactions with false signatures
 //! announcements   another that did its work, then announcements as fast as its connection takes them
 //! ```
-//! Each of the last two comes back as the same identity whenever it is thrown out, so what it is told in the end is
+//! Each of the last three comes back as the same identity whenever it is thrown out, so what it is told in the end is
 //! whether it is kept out. It prints what it did, in JSON.
 
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -55,7 +56,8 @@ const HEAD_START: Duration = Duration::from_secs(10);
 struct Attack {
     node: String,
     knocks: knocks::Knocks,
-    transactions: Member,
+    unstamped: Member,
+    forged: Member,
     announcements: Member,
 }
 
@@ -69,16 +71,17 @@ async fn main() {
         let at_once = arguments.knocks;
         attacks.spawn(async move {
             let address = resolve(&node).await;
-            let (knocks, transactions, announcements) = tokio::join!(
+            let (knocks, unstamped, forged, announcements) = tokio::join!(
                 async {
                     // All come from one address: the others would find no room any more.
                     tokio::time::sleep(HEAD_START).await;
                     knocks::flood(address, at_once, end).await
                 },
-                member::flood(network, address, Flood::Transactions, end),
+                member::flood(network, address, Flood::Unstamped, end),
+                member::flood(network, address, Flood::Forged, end),
                 member::flood(network, address, Flood::Announcements, end),
             );
-            Attack { node, knocks, transactions, announcements }
+            Attack { node, knocks, unstamped, forged, announcements }
         });
     }
     let mut done: Vec<Attack> = attacks.join_all().await;

@@ -26,7 +26,11 @@ use std::{
 /// What it sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flood {
-    Transactions,
+    /// Transactions by an unknown sender, without the stamp that is asked for.
+    Unstamped,
+    /// Transactions with a stamp, and a signature that is not their sender's.
+    Forged,
+    /// Announcements.
     Announcements,
 }
 
@@ -50,9 +54,6 @@ pub(crate) struct Member {
 /// Pause between two attempts to get in.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Batches of a flood of transactions that are sent before those with false signatures.
-const UNSTAMPED_BATCHES: usize = 200;
-
 /// Transactions in a batch.
 const BATCH: usize = 64;
 
@@ -70,7 +71,10 @@ const STAMP_BITS: u8 = 18;
 
 /// Comes, floods, and comes again, until `end` and at least until it has been told once more what the node thinks of it.
 pub(crate) async fn flood(network: NetworkId, address: SocketAddr, flood: Flood, end: Instant) -> Member {
-    let mut attacker = Attacker::new(network);
+    let mut attacker = match flood {
+        Flood::Announcements => Attacker::announcing(network),
+        Flood::Unstamped | Flood::Forged => Attacker::new(network),
+    };
     let mut member = Member { peer_id: attacker.id().to_string(), ..Member::default() };
     let address = format!("/ip4/{}/tcp/{}", address.ip(), address.port());
     while Instant::now() < end {
@@ -121,7 +125,6 @@ async fn enter(attacker: &mut Attacker, address: &str) -> Result<PeerId, String>
             }
             other => return Err(format!("{other:?}")),
         }
-        attacker.open(node);
         return Ok(node);
     }
 }
@@ -140,16 +143,17 @@ async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant,
     let mut number = 0;
     while Instant::now() < end {
         number += 1;
+        let expires = attacker.their_height + EXPIRES_AFTER;
         match flood {
-            Flood::Transactions => {
-                let mut transactions =
-                    unstamped(network, &key, attacker.their_height + EXPIRES_AFTER, number);
-                if number > UNSTAMPED_BATCHES {
-                    transactions[0] = forged(&transactions[0]);
-                }
-                let batch = frame(&dissemination::Message::Transactions(transactions));
-                attacker.send(node, Lane::Transactions, batch);
-                *sent += BATCH as u64;
+            Flood::Unstamped => {
+                let batch = unstamped(network, &key, expires, number);
+                *sent += batch.len() as u64;
+                attacker.send(node, Lane::Transactions, frame(&dissemination::Message::Transactions(batch)));
+            }
+            Flood::Forged => {
+                let batch = vec![forged(&unstamped(network, &key, expires, number)[0])];
+                *sent += 1;
+                attacker.send(node, Lane::Transactions, frame(&dissemination::Message::Transactions(batch)));
             }
             Flood::Announcements => {
                 for item in 0..BURST {
@@ -157,11 +161,11 @@ async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant,
                     let data = Said::new(network, &attacker.key, now_ms(), text).unwrap().encode();
                     let announcement = Announcement { ttl: 0, data_type: DATA_TYPE, data: Bytes(data) };
                     // Nobody is subscribed in the first moment, and the queue is full whenever the node slows down.
-                    *sent += u64::from(attacker.publish_envelope(DATA_TYPE, &announcement.encode()));
+                    *sent += u64::from(attacker.publish(&announcement).is_ok());
                 }
             }
         }
-        if attacker.drive(node, Duration::from_millis(2)).await {
+        if attacker.closed_within(node, Duration::from_millis(2)).await {
             return true;
         }
     }

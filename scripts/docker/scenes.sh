@@ -195,7 +195,7 @@ scene_flood() {
     submit after 10
     sed 's/^/   flooder: /' "$work/flood" | grep -E '"(node|made|ended|sent|entered|thrown_out|kept_out)"|it ' | sed 's/,$//'
     ! grep -q '"kept_out": false' "$work/flood" || fail "the flooder was not kept out in the end" "$(cat "$work/flood")"
-    for what in transactions announcements; do
+    for what in unstamped forged announcements; do
         sed -n "/\"$what\"/,/}/p" "$work/flood" | grep -q '"thrown_out": [1-9]' || fail "nobody was thrown out for $what" "$(cat "$work/flood")"
     done
     ids=$(sed -n 's/^ *"peer_id": "\(.*\)",$/\1/p' "$work/flood")

@@ -412,7 +412,9 @@ impl TransactionOutcome {
     pub(super) fn of(verdict: &Result<TransactionId, PoolError>) -> Self {
         match verdict {
             Ok(_) => Self::Admitted,
-            Err(PoolError::AlreadyWaiting | PoolError::Full { .. } | PoolError::TooManyOfSender(_)) => Self::NoRoom,
+            Err(PoolError::AlreadyWaiting | PoolError::Full { .. } | PoolError::TooManyOfSender(_)) => {
+                Self::NoRoom
+            }
             Err(error) if error.is_temporary() => Self::Refused,
             Err(_) => Self::False,
         }

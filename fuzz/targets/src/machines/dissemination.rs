@@ -46,7 +46,7 @@ impl Spreading {
     fn command(&mut self, source: &mut Unstructured<'_>) -> Command {
         match below(source, 8) {
             0..4 if !self.unchecked.is_empty() => {
-                let (peer, transaction) = self.unchecked.swap_remove(below(source, self.unchecked.len()));
+                let (peer, transaction) = draw::take(source, &mut self.unchecked);
                 Command::Admitted { transaction, peer }
             }
             4 => Command::Refused { peer: any_peer(source), count: below(source, MAX_ITEMS) + 1 },
