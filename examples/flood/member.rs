@@ -1,14 +1,12 @@
 //! An observer that did the work it was asked for, and then sends too much of one thing.
 
-use crate::peer::{Attacker, Lane, peer_of};
+use crate::peer::{Attacker, Lane, framed, peer_of, unstamped};
 use conclave::chat::{DATA_TYPE, Said};
 use conclave_ledger::{
-    applications::{Payload, records::Record},
     bytes::Bytes,
     codec,
     hash::NetworkId,
-    keys::SecretKey,
-    transaction::{Request, SharedTransaction, Transaction, find_stamp},
+    transaction::{SharedTransaction, Transaction, find_stamp},
 };
 use conclave_protocol::{
     admission::{self, Purpose, Puzzle, Response},
@@ -138,7 +136,6 @@ async fn work(network: NetworkId, verifier: PeerId, prover: PeerId, nonce: u64, 
 
 /// Sends until it is thrown out, which is true, or until `end`.
 async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant, sent: &mut u64) -> bool {
-    let key = SecretKey::from_seed([5; 32]);
     let network = attacker.network;
     let mut number = 0;
     while Instant::now() < end {
@@ -146,14 +143,14 @@ async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant,
         let expires = attacker.their_height + EXPIRES_AFTER;
         match flood {
             Flood::Unstamped => {
-                let batch = unstamped(network, &key, expires, number);
-                *sent += batch.len() as u64;
-                attacker.send(node, Lane::Transactions, frame(&dissemination::Message::Transactions(batch)));
+                let batch = unstamped(network, expires, number, BATCH);
+                attacker.send(node, Lane::Transactions, frame(batch));
+                *sent += BATCH as u64;
             }
             Flood::Forged => {
-                let batch = vec![forged(&unstamped(network, &key, expires, number)[0])];
+                let transaction = forged(&unstamped(network, expires, number, 1)[0]);
+                attacker.send(node, Lane::Transactions, frame(vec![transaction]));
                 *sent += 1;
-                attacker.send(node, Lane::Transactions, frame(&dissemination::Message::Transactions(batch)));
             }
             Flood::Announcements => {
                 for item in 0..BURST {
@@ -172,16 +169,6 @@ async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant,
     false
 }
 
-/// Transactions by somebody unknown, which have no stamp.
-fn unstamped(network: NetworkId, key: &SecretKey, expires: u64, number: usize) -> Vec<SharedTransaction> {
-    let transaction = |item: usize| {
-        let data = [number.to_be_bytes(), item.to_be_bytes()].concat();
-        let payload = Payload::Record(Record { kind: "flood".into(), data: Bytes(data) });
-        Request { network, sender: key.public(), expires, payload }.sign(key).into()
-    };
-    (0..BATCH).map(transaction).collect()
-}
-
 /// The same with the stamp that is asked for, and a signature that is not its sender's.
 fn forged(transaction: &SharedTransaction) -> SharedTransaction {
     let mut forged = Transaction::clone(transaction);
@@ -190,9 +177,8 @@ fn forged(transaction: &SharedTransaction) -> SharedTransaction {
     forged.into()
 }
 
-fn frame(message: &dissemination::Message) -> Vec<u8> {
-    let body = codec::encode(message);
-    [(body.len() as u32).to_be_bytes().as_slice(), &body].concat()
+fn frame(transactions: Vec<SharedTransaction>) -> Vec<u8> {
+    framed(&codec::encode(&dissemination::Message::Transactions(transactions)))
 }
 
 fn now_ms() -> u64 {

@@ -4,9 +4,12 @@
 use conclave::keys;
 use conclave_behaviours::exchange;
 use conclave_ledger::{
+    applications::{Payload, records::Record},
+    bytes::Bytes,
     codec,
     hash::{Hash, NetworkId},
     keys::SecretKey,
+    transaction::{self, SharedTransaction},
 };
 use conclave_protocol::{
     admission::{self, Purpose, Puzzle},
@@ -464,6 +467,29 @@ impl Attacker {
         let end = async { while !is_end(&self.next().await) {} };
         tokio::time::timeout(time, end).await.is_ok()
     }
+}
+
+/// A frame of a channel: its length, then its bytes.
+#[allow(dead_code)] // For `tests/hostile` and `examples/flood`.
+pub(crate) fn framed(body: &[u8]) -> Vec<u8> {
+    [(body.len() as u32).to_be_bytes().as_slice(), body].concat()
+}
+
+/// So many transactions by somebody unknown, which have no stamp; others for each `number`.
+#[allow(dead_code)] // For `tests/hostile` and `examples/flood`.
+pub(crate) fn unstamped(
+    network: NetworkId,
+    expires: u64,
+    number: usize,
+    count: usize,
+) -> Vec<SharedTransaction> {
+    let key = SecretKey::from_seed([5; 32]);
+    let transaction = |item: usize| {
+        let data = [number.to_be_bytes(), item.to_be_bytes()].concat();
+        let payload = Payload::Record(Record { kind: "flood".into(), data: Bytes(data) });
+        transaction::Request { network, sender: key.public(), expires, payload }.sign(&key).into()
+    };
+    (0..count).map(transaction).collect()
 }
 
 /// The work that a node asks for.
