@@ -14,7 +14,7 @@ use clap::Parser;
 use conclave_behaviours::public_swarm::{self, Behaviour, BehaviourEvent, Config, Ping};
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, Swarm, identify, ping,
+    Multiaddr, PeerId, Swarm, TransportError, identify, ping,
     swarm::{DialError, SwarmEvent, dial_opts::DialOpts},
 };
 use report::Report;
@@ -155,7 +155,7 @@ fn refused(address: &Multiaddr, error: &DialError) -> Failure {
                 .advise("Give that peer id, or leave /p2p/… away to take whoever answers.")
         }
         DialError::Transport(errors) => {
-            let reason = |(found, error): &(Multiaddr, _)| {
+            let reason = |(found, error): &(Multiaddr, TransportError<std::io::Error>)| {
                 // A name that stands for others is told with each of them.
                 let prefix = if found == address { String::new() } else { format!("{found}: ") };
                 format!("  {prefix}{}", innermost(error))
