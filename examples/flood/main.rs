@@ -27,6 +27,7 @@ use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 
 /// Floods the nodes of a network of one's own
 #[derive(Parser)]
@@ -48,8 +49,8 @@ struct Arguments {
     nodes: Vec<String>,
 }
 
-/// How long the identities have to do their work before the connections begin.
-const HEAD_START: Duration = Duration::from_secs(10);
+/// Identities that flood one node.
+const MEMBERS: u32 = 3;
 
 /// What was done to one node.
 #[derive(Serialize)]
@@ -70,16 +71,20 @@ async fn main() {
     for node in arguments.nodes {
         let at_once = arguments.knocks;
         attacks.spawn(async move {
-            let address = resolve(&node).await;
+            let (address, inside) = (resolve(&node).await, Semaphore::new(0));
+            let flood = |flood| member::flood(network, address, flood, end, &inside);
             let (knocks, unstamped, forged, announcements) = tokio::join!(
                 async {
-                    // All come from one address: the others would find no room any more.
-                    tokio::time::sleep(HEAD_START).await;
+                    // All come from one address: the identities would find no room any more.
+                    let all_inside = inside.acquire_many(MEMBERS);
+                    if tokio::time::timeout_at(end.into(), all_inside).await.is_err() {
+                        return knocks::Knocks::default();
+                    }
                     knocks::flood(address, at_once, end).await
                 },
-                member::flood(network, address, Flood::Unstamped, end),
-                member::flood(network, address, Flood::Forged, end),
-                member::flood(network, address, Flood::Announcements, end),
+                flood(Flood::Unstamped),
+                flood(Flood::Forged),
+                flood(Flood::Announcements),
             );
             Attack { node, knocks, unstamped, forged, announcements }
         });

@@ -20,6 +20,7 @@ use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 
 /// What it sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,8 +68,14 @@ const EXPIRES_AFTER: u64 = 400;
 /// Bits of a stamp: more than any of the networks that this is for asks for.
 const STAMP_BITS: u8 = 18;
 
-/// Comes, floods, and comes again, until `end` and at least until it has been told once more what the node thinks of it.
-pub(crate) async fn flood(network: NetworkId, address: SocketAddr, flood: Flood, end: Instant) -> Member {
+/// Comes, floods, and comes again, until `end`; the first time that it is let in it adds a permit to `inside`.
+pub(crate) async fn flood(
+    network: NetworkId,
+    address: SocketAddr,
+    flood: Flood,
+    end: Instant,
+    inside: &Semaphore,
+) -> Member {
     let mut attacker = match flood {
         Flood::Announcements => Attacker::announcing(network),
         Flood::Unstamped | Flood::Forged => Attacker::new(network),
@@ -79,6 +86,9 @@ pub(crate) async fn flood(network: NetworkId, address: SocketAddr, flood: Flood,
         match enter(&mut attacker, &address).await {
             Ok(peer) => {
                 (member.entered, member.kept_out) = (member.entered + 1, false);
+                if member.entered == 1 {
+                    inside.add_permits(1);
+                }
                 let thrown_out = send(&mut attacker, peer, flood, end, &mut member.sent).await;
                 member.thrown_out += u64::from(thrown_out);
             }
