@@ -23,6 +23,9 @@ pub const MAX_WANTED: usize = 16_384;
 /// Most of them that one peer was the first to announce, so that inventions leave room for others' announcements.
 pub const MAX_WANTED_OF_PEER: usize = 4_096;
 
+/// Refused transactions in one message that are a serious offence where they are too much; fewer are a slight one.
+pub const MANY_REFUSED: usize = 64;
+
 /// Most buckets kept for peers that send what is refused.
 pub const MAX_BUCKETS: usize = 4096;
 
@@ -38,7 +41,7 @@ pub struct Config {
     /// How long a pull may take before another announcer is asked (default `Δ/4`).
     pub pull_timeout: Duration,
     /// How many transactions of one peer may be refused by a rule that depends on the state (default 128 a second, and
-    /// [`MAX_TRACKED`] at once: all that an honest peer holds may have become invalid here before it is so there).
+    /// [`MAX_WANTED_OF_PEER`] at once: all that is pulled of a peer that is behind may be refused).
     pub refused: Rate,
 }
 
@@ -48,7 +51,7 @@ impl Config {
         Self {
             announce_delay: delta / 8,
             pull_timeout: delta / 4,
-            refused: Rate { per_second: 128, capacity: MAX_TRACKED as u64 },
+            refused: Rate { per_second: 128, capacity: MAX_WANTED_OF_PEER as u64 },
         }
     }
 }
@@ -72,6 +75,8 @@ pub enum Command {
         peer: Peer,
         /// How many.
         count: usize,
+        /// Whether it is a validator: one that was away may be behind by more, and is missed when it is kept out.
+        is_validator: bool,
     },
     /// These are decided or dropped.
     Gone(Vec<TransactionId>),
@@ -188,9 +193,11 @@ impl Dissemination {
     }
 
     /// Nobody is to blame for one transaction that is refused, but for more than any difference between two states explains.
-    fn refused(&mut self, peer: Peer, count: usize, now: Time) {
+    fn refused(&mut self, peer: Peer, count: usize, is_validator: bool, now: Time) {
         if !self.refused.take(peer, count as u64, now) {
-            let penalty = Penalty::slight("more transactions that are refused than an honest peer sends");
+            let reason = "more transactions that are refused than an honest peer sends";
+            let is_serious = count >= MANY_REFUSED && !is_validator;
+            let penalty = if is_serious { Penalty::serious(reason) } else { Penalty::slight(reason) };
             self.outputs.push_back(Output::Penalize(peer, penalty));
         }
     }
@@ -355,7 +362,9 @@ impl Machine for Dissemination {
             Input::Received(peer, message) => self.receive(peer, message, now),
             Input::Command(Command::Submitted(transaction)) => self.submitted(transaction),
             Input::Command(Command::Admitted { transaction, peer }) => self.admitted(transaction, peer, now),
-            Input::Command(Command::Refused { peer, count }) => self.refused(peer, count, now),
+            Input::Command(Command::Refused { peer, count, is_validator }) => {
+                self.refused(peer, count, is_validator, now);
+            }
             Input::Command(Command::Remind(ids)) => self.remind(ids),
             Input::Command(Command::Gone(ids)) => ids.iter().for_each(|id| self.gone(id)),
         }

@@ -14,7 +14,7 @@
 //! What a peer sends is admitted, or refused by a rule of the ledger. A transaction that no state would admit (a false
 //! signature, another network's) is a serious offence. One that this node's state refuses may be good at the peer's, so
 //! nobody is blamed for it; but each takes a token of its peer's bucket (`refused`), and whoever goes beyond that is
-//! blamed for each further message. What found no room costs nothing: it says nothing of who sent it.
+//! blamed for each further message, seriously from [`MANY_REFUSED`] in one on. What found no room costs nothing: it says nothing of who sent it.
 //!
 //! Bounds: [`MAX_TRACKED`] transactions are tracked, [`MAX_WANTED`] ids pulled at a time, of which each peer was the
 //! first to announce at most [`MAX_WANTED_OF_PEER`], [`MAX_BUCKETS`] buckets are kept, and messages are cut at [`MAX_ITEMS`] and
@@ -28,6 +28,7 @@ mod message;
 mod tests;
 
 pub use machine::{
-    Command, Config, Dissemination, Event, MAX_BUCKETS, MAX_TRACKED, MAX_WANTED, MAX_WANTED_OF_PEER,
+    Command, Config, Dissemination, Event, MANY_REFUSED, MAX_BUCKETS, MAX_TRACKED, MAX_WANTED,
+    MAX_WANTED_OF_PEER,
 };
 pub use message::{BATCH_BYTES, MAX_ITEMS, MAX_MESSAGE_BYTES, Message};

@@ -55,7 +55,8 @@ impl Node {
             }
         }
         if let Some(count) = counts.get(&TransactionOutcome::Refused).copied() {
-            let command = dissemination::Command::Refused { peer, count };
+            let is_validator = self.peers.get(&peer).is_some_and(|role| role.validator().is_some());
+            let command = dissemination::Command::Refused { peer, count, is_validator };
             self.dissemination.handle(Input::Command(command), clock.time);
         }
         let any = counts.contains_key(&TransactionOutcome::Admitted);

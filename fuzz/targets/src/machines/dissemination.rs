@@ -49,7 +49,10 @@ impl Spreading {
                 let (peer, transaction) = draw::take(source, &mut self.unchecked);
                 Command::Admitted { transaction, peer }
             }
-            4 => Command::Refused { peer: any_peer(source), count: below(source, MAX_ITEMS) + 1 },
+            4 => {
+                let (peer, count) = (any_peer(source), below(source, MAX_ITEMS) + 1);
+                Command::Refused { peer, count, is_validator: chance(source, 64) }
+            }
             0..6 => Command::Submitted(any_transaction(source)),
             _ => Command::Gone(any_ids(source)),
         }
