@@ -163,7 +163,8 @@ fn what_comes_before_the_handshake_is_refused() {
             [(Lane::Transactions, push.clone()), (Lane::Consensus, framed(&good(Lane::Consensus)))]
         {
             let ended = attacker.ask(peer, lane, frame).await;
-            assert!(ended.is_err(), "{ended:?}");
+            // The substream ends, one way or the other.
+            assert!(ended.as_ref().map_or(true, Vec::is_empty), "{ended:?}");
         }
         attacker.enter(peer, Role::Validator(key.public()), &key).await.unwrap();
         attacker

@@ -2,7 +2,7 @@
 //! test. Frames go out as the bytes of a whole substream, so that a test can announce, cut and mix them at will.
 
 use conclave::keys;
-use conclave_behaviours::exchange;
+use conclave_behaviours::exchange::{self, Framing};
 use conclave_ledger::{
     applications::{Payload, records::Record},
     bytes::Bytes,
@@ -87,24 +87,28 @@ fn announcer(key: &SecretKey, network: &str) -> gossipsub::Behaviour {
 
 impl Protocols {
     fn new(key: &SecretKey, network: &str, announces: bool) -> Self {
-        let exchange = |name: &str| {
+        let spoken = |name: &str, framing: Framing| {
             exchange::behaviour(&exchange::Config {
                 name: format!("/conclave/{network}/{name}"),
                 max_request_bytes: 1 << 20,
                 max_response_bytes: 1 << 20,
                 timeout: Duration::from_secs(20),
                 max_concurrent: 256,
+                framing,
             })
         };
+        let exchange = |name| spoken(name, Framing::Length);
+        // Frames, or what it likes to put in their place.
+        let channel = |name| spoken(name, Framing::Substream);
         let public = keys::node_identity(key).public();
         Self {
             identify: identify::Behaviour::new(identify::Config::new("/conclave/1".into(), public)),
             handshake: exchange("handshake/1"),
             sync: exchange("sync/1"),
-            consensus: exchange("consensus/1"),
-            consensus_bulk: exchange("consensus/1/bulk"),
-            transactions: exchange("transactions/1"),
-            transactions_bulk: exchange("transactions/1/bulk"),
+            consensus: channel("consensus/1"),
+            consensus_bulk: channel("consensus/1/bulk"),
+            transactions: channel("transactions/1"),
+            transactions_bulk: channel("transactions/1/bulk"),
             admission: exchange("admission/1"),
             peers: exchange("peers/1"),
             gossipsub: announces.then(|| announcer(key, network)).into(),

@@ -96,6 +96,7 @@ async fn start(lie: Lie, network: String) -> String {
         max_response_bytes: 1 << 20,
         timeout: Duration::from_secs(10),
         max_concurrent: 64,
+        framing: exchange::Framing::Substream,
     };
     let mut swarm: Swarm<exchange::Behaviour> =
         conclave_behaviours::swarm::build_with(keypair, &mut unread, Duration::from_secs(60), |_, _| {
