@@ -211,3 +211,21 @@ fn r1_a_commit_to_something_else_is_answered_with_the_certificate() {
     let is_certificate = |message: &Message| matches!(message, Message::Certificate { height: 1, .. });
     assert_eq!(lab.told(is_certificate), [peer(3)]);
 }
+
+/// Validators 2 and 3 have voted to skip, as was decided; a certificate that is kept until the height is over shows that they
+/// voted for a block too.
+#[test]
+fn r1_a_certificate_that_comes_too_late_is_evidence_against_those_who_voted_twice() {
+    let first = block(1, 0, 1);
+    let mut lab = Lab::new(1, 5, 2);
+    lab.command(Command::Pending(true));
+    lab.receive(2, skip(&[2, 3]));
+    lab.advance_to(5.0);
+    assert_eq!(lab.decision(), Some((Value::Skip, false)));
+    lab.command(Command::Begin { height: 2, validators: set(5, 2), leader: key(1).public() });
+    lab.receive(4, certificate(value(&first), &[0, 2, 3, 4], &[]));
+    for voter in 0..5 {
+        let is_accused = |event: &Event| matches!(event, Event::Misbehaved { validator, height: 1, .. } if *validator == key(voter).public());
+        assert_eq!(lab.has(is_accused), [2, 3].contains(&voter), "validator {voter}");
+    }
+}
