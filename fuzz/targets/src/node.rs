@@ -561,7 +561,16 @@ impl Run {
     /// What the node's own storage holds.
     fn look_up(&self, request: &sync::Request) -> sync::Response {
         match request {
-            sync::Request::Status { .. } => sync::Response::Status { height: self.node.chain().tip().height },
+            sync::Request::Status { .. } => {
+                sync::Response::Status { height: self.node.chain().tip().height, proofs: 0 }
+            }
+            sync::Request::Proofs { from, limit } => {
+                let heights = self.decided.range(from..).take(*limit as usize);
+                let proved = heights.filter_map(|(height, (decided, proof))| {
+                    Some(sync::ProvedValue { height: *height, value: decided.value(), proof: proof.clone()? })
+                });
+                sync::Response::Proofs(proved.collect())
+            }
             sync::Request::Blocks { from, limit } => {
                 let heights = self.decided.range(from..).take(*limit as usize);
                 let proved = heights.map_while(|(_, (decided, proof))| {
@@ -590,9 +599,10 @@ impl Run {
                     Proof::Certificate(world::signatures(*from, Kind::Vote, decided.value(), signers));
                 sync::Response::Blocks(vec![sync::ProvedHeight { decided, proof }])
             }
-            sync::Request::Status { .. } => {
-                sync::Response::Status { height: draw::number(source, &world::KNOWN) }
-            }
+            sync::Request::Status { .. } => sync::Response::Status {
+                height: draw::number(source, &world::KNOWN),
+                proofs: draw::number(source, &world::KNOWN),
+            },
             other => self.look_up(other),
         }
     }

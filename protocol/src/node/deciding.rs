@@ -24,6 +24,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 /// is decided by then.
 const REMIND_PART: u32 = 8;
 
+/// Bytes of transactions that this node puts into a block that it builds, unless a single one is larger. The genesis file
+/// allows more; but a block is in memory several times on its way (pool, log, database, three peers' buffers), and
+/// several of this size in a second carry as much as fewer larger ones, and sooner.
+pub const BODY_TARGET_BYTES: usize = 1 << 20;
+
 /// What need not be verified again: transactions of the pool, and proofs whose every signature is in one that is
 /// known.
 struct Verified<'a> {
@@ -134,7 +139,13 @@ impl Node {
         let unproven = self.chain.unproven();
         let proofs =
             unproven.map(|(height, _)| self.proofs.get(&height).cloned()).collect::<Option<Vec<_>>>()?;
-        let (block, execution) = self.chain.propose(leader, clock.unix_ms, proofs, self.pool.iter())?;
+        let mut bytes = 0;
+        let candidates = self.pool.iter().take_while(|transaction| {
+            let is_first = bytes == 0;
+            bytes += transaction.size();
+            is_first || bytes <= BODY_TARGET_BYTES
+        });
+        let (block, execution) = self.chain.propose(leader, clock.unix_ms, proofs, candidates)?;
         let block = Arc::new(block);
         self.executions.insert(block.hash(), execution);
         self.remember(block.clone());

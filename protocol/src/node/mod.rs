@@ -35,6 +35,7 @@ mod restoring;
 mod transactions;
 
 pub use barrier::Barrier;
+pub use deciding::BODY_TARGET_BYTES;
 pub use io::{Channel, Clock, Effect, Input, Notice, Protocol};
 pub use record::{LogRecord, MAX_RECORD_BYTES};
 

@@ -42,6 +42,9 @@ const DATA_BYTES: usize = 1024;
 /// Their type.
 const DATA_TYPE: u16 = 1337;
 
+/// Topics that a node with such a module subscribes to: that type, and what people say to each other.
+const TOPICS: usize = 2;
+
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -79,7 +82,8 @@ pub(super) async fn gossip() -> Outcome<Vec<Figure>> {
         });
     }
     for node in &nodes.nodes {
-        nodes.wait(node, "conclave_announcement_peer_subscriptions", node.connections as u64).await?;
+        let subscriptions = (node.connections * TOPICS) as u64;
+        nodes.wait(node, "conclave_announcement_peer_subscriptions", subscriptions).await?;
     }
     let before = [nodes.sum("outcome=\"copy\"").await?, nodes.sum("libp2p_bandwidth_bytes_total").await?];
     let (mut to_most, mut to_all) = (Vec::new(), Vec::new());

@@ -82,7 +82,14 @@ impl Bench {
                 "measuring {}",
                 scenario.to_possible_value().map_or_else(String::new, |v| v.get_name().into())
             );
-            figures.extend(self.measure(scenario).await?);
+            match self.measure(scenario).await {
+                Ok(measured) => figures.extend(measured),
+                Err(failure) => {
+                    // What took minutes to measure is shown all the same.
+                    session.output.show(&figures, |figures| figures::table(figures))?;
+                    return Err(failure);
+                }
+            }
         }
         session.output.show(&figures, |figures| figures::table(figures))
     }

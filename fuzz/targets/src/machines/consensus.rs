@@ -132,10 +132,23 @@ impl Deciding {
         {
             return input;
         }
-        Input::Command(match below(source, 6) {
+        Input::Command(match below(source, 8) {
             0 => Command::Block(any_block(source, self.height)),
-            1 => Command::Proved(any_height(source, self.height).min(self.height)),
-            2 => joined([0, 2, 3][below(source, 3)]),
+            1 => Command::Certified(any_height(source, self.height).min(self.height)),
+            2 => {
+                let height = any_height(source, self.height);
+                let value = match chance(source, 128) {
+                    true => Value::Skip,
+                    false => Value::Block(any_block(source, height).hash()),
+                };
+                Command::Certificate {
+                    height,
+                    value,
+                    votes: any_signatures(source, height, Kind::Vote, value),
+                }
+            }
+            3 => Command::Proofs(draw::number(source, &world::KNOWN)),
+            4 => joined([0, 2, 3][below(source, 3)]),
             _ => Command::Pending(chance(source, 160)),
         })
     }
@@ -179,9 +192,11 @@ impl Deciding {
             Event::Misbehaved { validator, .. } => {
                 return assert_ne!(validator, world::validator_key(OWN).public(), "accuses itself");
             }
-            Event::Opened { .. } | Event::Proved { .. } | Event::Halted { .. } | Event::Behind { .. } => {
-                return;
-            }
+            Event::Proposed { .. }
+            | Event::Opened { .. }
+            | Event::Proved { .. }
+            | Event::Halted { .. }
+            | Event::Behind { .. } => return,
         };
         self.waiting.push_back(Input::Command(answer));
     }

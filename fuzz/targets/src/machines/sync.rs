@@ -12,7 +12,8 @@ use conclave_protocol::{
     machine::{Input, Machine, Output},
     peer::Peer,
     sync::{
-        Command, Config, Event, MAX_HEIGHTS, MAX_LOOKUPS, Message, ProvedHeight, Request, Response, Sync,
+        Command, Config, Event, MAX_HEIGHTS, MAX_LOOKUPS, Message, ProvedHeight, ProvedValue, Request,
+        Response, Sync,
     },
     time::Time,
 };
@@ -21,6 +22,8 @@ use std::time::Duration;
 pub(super) struct Following {
     machine: Sync,
     height: Height,
+    /// Fingerprint of the proofs that it has.
+    proofs: u64,
     asked: Vec<(Peer, u64, Request)>,
     lookups: Vec<(u64, Request)>,
     /// Heights that the machine has delivered and waits for.
@@ -33,13 +36,25 @@ fn proved(height: Height) -> ProvedHeight {
     ProvedHeight { decided: Decided::Block(block), proof }
 }
 
+fn proved_value(height: Height) -> ProvedValue {
+    let ProvedHeight { decided, proof } = proved(height);
+    ProvedValue { height, value: decided.value(), proof }
+}
+
 /// What was asked for, or rather more or less of it.
 fn any_response(source: &mut Unstructured<'_>, request: &Request) -> Option<Response> {
     if chance(source, 24) {
         return draw::value(source, &world::KNOWN).ok();
     }
     Some(match request {
-        Request::Status { .. } => Response::Status { height: draw::number(source, &world::KNOWN) },
+        Request::Status { .. } => Response::Status {
+            height: draw::number(source, &world::KNOWN),
+            proofs: draw::number(source, &world::KNOWN),
+        },
+        Request::Proofs { from, .. } => {
+            let count = below(source, 4) as u64;
+            Response::Proofs((0..count).map(|index| proved_value(from.saturating_add(index))).collect())
+        }
         Request::Blocks { from, .. } => {
             let from = if chance(source, 32) { from.saturating_add(1) } else { *from };
             let count = below(source, 4) as u64;
@@ -73,6 +88,9 @@ impl Following {
         let peer = any_peer(source);
         if let Some((of, last)) = self.delivered.filter(|_| chance(source, 128)) {
             self.delivered = None;
+            if chance(source, 32) {
+                return Command::Disputed { peer: of };
+            }
             if chance(source, 64) {
                 return Command::Rejected { peer: of, reason: "it does not hold".into() };
             }
@@ -80,11 +98,17 @@ impl Following {
             self.machine.handle(Input::Command(Command::Height { height: self.height }), now);
             return Command::Applied;
         }
-        match below(source, 8) {
+        match below(source, 10) {
             0 if !self.lookups.is_empty() => {
                 let (token, request) = self.lookups.swap_remove(below(source, self.lookups.len()));
                 let response = match request {
-                    Request::Status { .. } => Response::Status { height: self.height },
+                    Request::Status { .. } => Response::Status { height: self.height, proofs: self.proofs },
+                    Request::Proofs { from, limit } => {
+                        let count = u64::from(limit.min(3));
+                        Response::Proofs(
+                            (0..count).map(|index| proved_value(from.saturating_add(index))).collect(),
+                        )
+                    }
                     Request::Blocks { from, limit } => {
                         let count = u64::from(limit.min(3));
                         Response::Blocks((0..count).map(|index| proved(from.saturating_add(index))).collect())
@@ -107,6 +131,16 @@ impl Following {
                 let peers = (0..below(source, 4)).map(|_| any_peer(source)).collect();
                 Command::FetchBlock { height: block.header.height, hash: block.hash(), peers }
             }
+            5 => {
+                self.proofs = draw::number(source, &world::KNOWN);
+                let from = self.height.saturating_sub(below(source, 3) as u64);
+                Command::Proofs { from, fingerprint: self.proofs, uncertain: chance(source, 128) }
+            }
+            6 => Command::Told {
+                peer,
+                height: draw::number(source, &world::KNOWN),
+                proofs: draw::number(source, &world::KNOWN),
+            },
             _ => Command::Joined {
                 peer,
                 height: draw::number(source, &world::KNOWN),
@@ -124,6 +158,7 @@ impl Subject for Following {
         Self {
             machine: Sync::new(config),
             height: 0,
+            proofs: 0,
             asked: Vec::new(),
             lookups: Vec::new(),
             delivered: None,

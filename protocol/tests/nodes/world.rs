@@ -1,8 +1,6 @@
 //! Whole nodes in virtual time: their logic as it runs, a network that delivers at once, and disks that keep what they
 //! were given. A restarted node gets back what its disk holds and nothing else.
 
-#![allow(clippy::unwrap_used)]
-
 use conclave_ledger::{
     applications::{Payload, records::Record},
     block::Decided,
@@ -14,7 +12,7 @@ use conclave_ledger::{
     proof::Proof,
     signed::{Height, Kind},
     state::Changes,
-    transaction::{Request, Transaction},
+    transaction::{Request, SharedTransaction, Transaction},
     validators::{FaultBound, Validator},
 };
 use conclave_protocol::{
@@ -76,7 +74,6 @@ pub(crate) struct Storage {
     undo: BTreeMap<Height, Vec<u8>>,
     /// Records of the log that the rest does not cover.
     log: Vec<LogRecord>,
-    used: bool,
 }
 
 impl Storage {
@@ -90,7 +87,6 @@ impl Storage {
     }
 
     fn append(&mut self, record: LogRecord) {
-        self.used = true;
         match record {
             LogRecord::Decided { .. } | LogRecord::RolledBack { .. } => {
                 self.log.retain(|record| matches!(record, LogRecord::Signed(_)));
@@ -162,6 +158,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) storage: Vec<Storage>,
     links: BTreeMap<(usize, usize), u64>,
+    /// A node from and to which nothing comes through, although its links stand.
+    unheard: Option<usize>,
     inbox: VecDeque<(usize, Input)>,
     requests: BTreeMap<u64, (usize, u64, Protocol)>,
     numbers: u64,
@@ -179,6 +177,7 @@ impl World {
             nodes: Vec::new(),
             storage: Vec::new(),
             links: BTreeMap::new(),
+            unheard: None,
             inbox: VecDeque::new(),
             requests: BTreeMap::new(),
             numbers: 0,
@@ -206,12 +205,12 @@ impl World {
             peer: peer(number),
             node_key: node_key(number),
             validator_key: is_validator.then(|| key(number)),
-            restarted: storage.used,
             version: "test".into(),
             meeting: Default::default(),
             pool: Default::default(),
             announcements: Default::default(),
             seed: [number as u8; 32],
+            rules: Default::default(),
         };
         Node::new(config, storage.restore(self.genesis.clone()), self.clock()).unwrap()
     }
@@ -225,6 +224,18 @@ impl World {
         self.requests.retain(|_, (asker, ..)| *asker != number);
         self.nodes[number] = self.start(number, &self.storage[number]);
         self.drain(number);
+    }
+
+    /// From now on everything from and to a node is lost, which nobody notices.
+    pub(crate) fn unhear(&mut self, number: usize) {
+        self.unheard = Some(number);
+    }
+
+    /// The links of that node are found to be dead.
+    pub(crate) fn cut_unheard(&mut self) {
+        if let Some(number) = self.unheard.take() {
+            (0..self.nodes.len()).for_each(|other| self.unlink(number, other));
+        }
     }
 
     pub(crate) fn link(&mut self, one: usize, other: usize) {
@@ -264,7 +275,10 @@ impl World {
     }
 
     pub(crate) fn submit(&mut self, number: usize, text: &str) {
-        let transactions = vec![self.record(text)];
+        self.submit_all(number, vec![self.record(text).into()]);
+    }
+
+    pub(crate) fn submit_all(&mut self, number: usize, transactions: Vec<SharedTransaction>) {
         self.inbox.push_back((number, Input::Submit { ticket: 0, transactions }));
     }
 
@@ -318,8 +332,9 @@ impl World {
         }
     }
 
-    fn is_linked(&self, one: usize, other: usize) -> bool {
-        self.links.contains_key(&(one.min(other), one.max(other)))
+    fn carries(&self, one: usize, other: usize) -> bool {
+        self.unheard.is_none_or(|unheard| unheard != one && unheard != other)
+            && self.links.contains_key(&(one.min(other), one.max(other)))
     }
 
     fn carry_out(&mut self, from: usize, effect: Effect) {
@@ -342,7 +357,7 @@ impl World {
             }
             Effect::Send { peer: to, channel, bytes, .. } => {
                 self.frames += usize::from(channel == Channel::Consensus);
-                if self.is_linked(from, number_of(&to)) {
+                if self.carries(from, number_of(&to)) {
                     let frame = Input::Frame(peer(from), channel, bytes.to_vec());
                     self.inbox.push_back((number_of(&to), frame));
                 }
@@ -350,7 +365,7 @@ impl World {
             Effect::Request { peer: to, protocol, number, bytes } => {
                 self.numbers += 1;
                 let id = self.numbers;
-                if self.is_linked(from, number_of(&to)) {
+                if self.carries(from, number_of(&to)) {
                     self.requests.insert(id, (from, number, protocol));
                     let request = Input::Request { peer: peer(from), protocol, number: id, bytes };
                     self.inbox.push_back((number_of(&to), request));

@@ -1,27 +1,27 @@
 //! Nodes that restart, and networks whose nodes know different things: what they go back to, and what they end with.
 
-#![allow(clippy::unwrap_used)]
-
-mod world;
-
+use crate::world::{DELTA_MS, World};
 use conclave_ledger::{applications::Payload, block::Decided, proof::Proof};
 use conclave_protocol::{node::Notice, penalty::Severity};
 use std::time::Duration;
-use world::{DELTA_MS, World};
 
 fn windows(count: u64) -> Duration {
     Duration::from_millis(2 * DELTA_MS * count)
 }
 
-/// Five validators of which two may be faulty: four votes are a certificate, and a node that is alone goes on without
-/// one. Node 4 is cut off, decides to skip, and another time, while the others decide a block by certificate.
+/// Five validators of which two may be faulty: four votes are a certificate, and a node that hears nobody ends a height
+/// without one. Node 4 decides to skip, and another time, while the others decide a block by certificate; then its links
+/// are found to be dead.
 fn forked() -> World {
     let mut world = World::new(5, 2);
-    world.link_all(&[0, 1, 2, 3]);
+    world.link_all(&[0, 1, 2, 3, 4]);
     world.run(windows(1));
+    world.unhear(4);
     world.submit(4, "said alone");
     world.submit(0, "said among four");
     world.run(windows(12));
+    world.cut_unheard();
+    world.run(windows(1));
     assert_eq!(world.tips()[4], 2, "{:?}", world.tips());
     assert_eq!(world.nodes[4].chain().undoable().count(), 2);
     assert!(
