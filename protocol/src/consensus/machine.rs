@@ -115,6 +115,13 @@ impl Consensus {
         self.current.as_ref().is_some_and(|instance| instance.decision().is_some())
     }
 
+    /// Whether this node needs nobody to tell it how the current height ends: its own clock will, or would if the height
+    /// were opened now.
+    pub fn is_timed(&self, now: Time) -> bool {
+        let current = self.current.as_ref().filter(|instance| instance.decision().is_none());
+        current.is_some_and(|instance| (instance.is_open() || self.in_step) && instance.is_timed(now))
+    }
+
     /// Blocks' bodies that the current height holds, at most [`MAX_BODIES`](super::MAX_BODIES).
     pub fn bodies(&self) -> usize {
         self.current.as_ref().map_or(0, Instance::bodies)
