@@ -44,6 +44,8 @@ pub enum Observation<'a> {
         host: usize,
         /// The height.
         height: u64,
+        /// The validator that leads it.
+        leader: usize,
     },
     /// A host decided a height, durably: whoever waits for its transactions is told.
     Decided {
@@ -87,6 +89,15 @@ pub enum Observation<'a> {
         host: usize,
         /// Why.
         reason: &'a str,
+    },
+    /// A host has finished its handshake with another.
+    Met {
+        /// Which host.
+        host: usize,
+        /// The other.
+        peer: usize,
+        /// The validator key that it takes the other to have proved.
+        key: Option<[u8; 32]>,
     },
     /// A host blamed another.
     Blamed {

@@ -243,7 +243,7 @@ impl Watch for Timeline {
                 self.push(at, host, What::Other, text);
             }
             Observation::Sent { from, to, frame } => self.said(at, from, to, frame),
-            Observation::Opened { host, height } => {
+            Observation::Opened { host, height, .. } => {
                 self.opened.entry((host, height)).or_insert(at);
                 self.push(at, host, What::Opened(height), format!("opens height {height}"));
             }
@@ -260,6 +260,9 @@ impl Watch for Timeline {
             }
             Observation::Failed { host, reason } => {
                 self.push(at, host, What::Other, format!("gives up: {reason}"));
+            }
+            Observation::Met { host, peer, .. } => {
+                self.push(at, host, What::Other, format!("has met v{peer}"));
             }
             Observation::Blamed { by, whom, reason, .. } => {
                 self.push(at, by, What::Other, format!("blames v{whom}: {reason}"));

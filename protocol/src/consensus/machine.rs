@@ -115,6 +115,13 @@ impl Consensus {
         self.current.as_ref().is_some_and(|instance| instance.decision().is_some())
     }
 
+    /// Whether this node needs nobody to tell it how the current height ends: its own clock will, or would if the height
+    /// were opened now.
+    pub fn is_timed(&self, now: Time) -> bool {
+        let current = self.current.as_ref().filter(|instance| instance.decision().is_none());
+        current.is_some_and(|instance| (instance.is_open() || self.in_step) && instance.is_timed(now))
+    }
+
     /// Blocks' bodies that the current height holds, at most [`MAX_BODIES`](super::MAX_BODIES).
     pub fn bodies(&self) -> usize {
         self.current.as_ref().map_or(0, Instance::bodies)
@@ -379,10 +386,22 @@ impl Consensus {
         }
         let verified = proof.verify(self.config.network, height, &value, &decided.set);
         if verified.is_ok() {
+            self.accuse(height, value, proof.signatures(), now);
             self.contradictions.insert(height, (value, proof));
         }
         self.repair_contradicted(now);
         Some(verified)
+    }
+
+    /// Whoever has voted for this too is accused, whichever of the two values stands in the end.
+    fn accuse(&mut self, height: Height, value: Value, votes: &SignatureSet, now: Time) {
+        let mut retired = self.retired.iter_mut();
+        let Some(instance) = retired.find(|instance| instance.height() == height) else { return };
+        // They have been verified.
+        let _ = instance.receive_votes(value, votes);
+        let effects = instance.take_effects().into_iter();
+        let accusations = effects.filter(|effect| matches!(effect, Effect::Event(Event::Misbehaved { .. })));
+        accusations.for_each(|effect| self.carry_out(effect, now));
     }
 
     /// A height that was decided elsewhere, or before a restart: late messages about it are understood, and a

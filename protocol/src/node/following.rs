@@ -1,6 +1,6 @@
 //! Sync and the chain: heights that others decided, verified one by one.
 
-use super::{Clock, Effect, Node, Notice, Protocol};
+use super::{Clock, Effect, Node, Notice, Proof, Protocol};
 use crate::{
     consensus,
     machine::{Machine, Output},
@@ -51,6 +51,13 @@ impl Node {
         }
     }
 
+    /// Commits of no more than `f` validators prove a height to who was away, where more may never come (`f ≥ n/2`). They
+    /// may all be faulty, and who takes part will see by its own clock.
+    fn knows_better(&self, proof: &Proof, clock: Clock) -> bool {
+        let is_weak = !proof.is_certificate() && proof.signatures().len() <= self.chain.validators().faulty();
+        is_weak && self.consensus.as_ref().is_some_and(|consensus| consensus.is_timed(clock.time))
+    }
+
     /// Verifies and applies heights that a peer gave; the first that does not hold ends it.
     fn follow(&mut self, peer: Peer, heights: Vec<ProvedHeight>, clock: Clock) {
         for ProvedHeight { decided, proof } in heights {
@@ -61,7 +68,8 @@ impl Node {
             let value = decided.value();
             let proved = proof.verify(self.chain.network(), height, &value, self.chain.validators());
             let follows = decided.parent() == self.chain.tip().hash;
-            if proved.is_ok() && !follows && self.chain.undoable().next().is_some() {
+            let disputed = !follows && self.chain.undoable().next().is_some();
+            if proved.is_ok() && (disputed || self.knows_better(&proof, clock)) {
                 return self.sync_command(Command::Disputed { peer }, clock);
             }
             let applied = match proved {

@@ -4,7 +4,7 @@
 //! frames as large as a frame may be. Whoever sends them is disconnected, so they come in bursts, each
 //! [`INTERVAL`] to whoever is connected by then, [`MAX_BURSTS`] of them in a life.
 
-use super::{Adversary, Moment};
+use super::{Adversary, Moment, bursts::Bursts};
 use conclave_protocol::{
     node::{Channel, Effect, Protocol},
     peer::Peer,
@@ -28,11 +28,15 @@ const REQUESTS_FROM: u64 = 1 << 62;
 const PROTOCOLS: [Protocol; 4] = [Protocol::Handshake, Protocol::Sync, Protocol::Admission, Protocol::Peers];
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct Garbage {
-    bursts: u32,
-    next: Option<Time>,
+    bursts: Bursts,
     requests: u64,
+}
+
+impl Default for Garbage {
+    fn default() -> Self {
+        Self { bursts: Bursts::new(MAX_BURSTS, INTERVAL), requests: 0 }
+    }
 }
 
 /// What might have been a message.
@@ -83,9 +87,7 @@ impl Garbage {
 
 impl Adversary for Garbage {
     fn effect(&mut self, effect: Effect, at: &mut Moment<'_>) -> Vec<Effect> {
-        if self.next.is_none() && self.bursts == 0 && !at.node.peers().is_empty() {
-            self.next = Some(at.now() + INTERVAL);
-        }
+        self.bursts.begin(at);
         // Some of what it says is good, so that it finds peers at all.
         if !at.one_in(4) {
             return vec![effect];
@@ -105,15 +107,13 @@ impl Adversary for Garbage {
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        self.next
+        self.bursts.next()
     }
 
     fn handle_timeout(&mut self, at: &mut Moment<'_>) -> Vec<Effect> {
-        if self.next.is_none_or(|next| at.now() < next) {
+        if !self.bursts.take(at.now()) {
             return Vec::new();
         }
-        self.bursts += 1;
-        self.next = (self.bursts < MAX_BURSTS).then(|| at.now() + INTERVAL);
         let peers: Vec<Peer> = at.node.peers().keys().copied().collect();
         peers.into_iter().map(|peer| self.send(peer, at)).collect()
     }

@@ -7,11 +7,13 @@
 //! What an adversary learns and signs it puts into the [`Coalition`], which those of one simulated network share: a
 //! member can show to one node what another member was told. A real node that misbehaves has a coalition of its own.
 
+mod bursts;
 mod coalition;
 mod delayed;
 mod equivocate;
 mod forge;
 mod garbage;
+mod impersonate;
 mod invalid_votes;
 mod late;
 mod lying_sync;
@@ -98,13 +100,15 @@ pub enum Misbehaviour {
     Garbage,
     /// Lies about decided heights.
     LyingSync,
+    /// Shows another validator's proof of its key as its own.
+    Impersonate,
     /// Says whatever is well formed, with its coalition's signatures.
     Improvise,
 }
 
 impl Misbehaviour {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Silent,
         Self::Equivocate,
         Self::Late,
@@ -119,6 +123,7 @@ impl Misbehaviour {
         Self::Spam,
         Self::Garbage,
         Self::LyingSync,
+        Self::Impersonate,
         Self::Improvise,
     ];
 
@@ -139,6 +144,7 @@ impl Misbehaviour {
             Self::Spam => "spam",
             Self::Garbage => "garbage",
             Self::LyingSync => "lying-sync",
+            Self::Impersonate => "impersonate",
             Self::Improvise => "improvise",
         }
     }
@@ -168,6 +174,9 @@ impl Misbehaviour {
             Self::Spam => "floods its peers with transactions, announcements and requests",
             Self::Garbage => "sends bytes that are no message, on every channel",
             Self::LyingSync => "answers questions about decided heights with lies",
+            Self::Impersonate => {
+                "claims another validator's key to the first peer, and passes on a proof that it made the other one give"
+            }
             Self::Improvise => "says whatever it can sign, to whom it likes, when it matters most",
         }
     }
@@ -189,6 +198,7 @@ impl Misbehaviour {
             Self::Spam => Box::new(spam::Spam::default()),
             Self::Garbage => Box::new(garbage::Garbage::default()),
             Self::LyingSync => Box::new(lying_sync::LyingSync),
+            Self::Impersonate => Box::new(impersonate::Impersonate::default()),
             Self::Improvise => Box::new(Scheme::everywhere(scheme::improvise::PLAN)),
         }
     }

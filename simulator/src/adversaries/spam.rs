@@ -4,7 +4,7 @@
 //! announcements and requests of what does not exist. A burst goes to every peer each [`INTERVAL`], and there are
 //! [`MAX_BURSTS`] of them, so that a simulation ends.
 
-use super::{Adversary, Moment, forge::unknown_block, moment::transactions};
+use super::{Adversary, Moment, bursts::Bursts, forge::unknown_block, moment::transactions};
 use conclave_ledger::{
     applications::{Payload, records::Record},
     bytes::Bytes,
@@ -32,11 +32,15 @@ const TRANSACTIONS: usize = 32;
 const MAX_REPEATED: usize = 64;
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct Spam {
-    bursts: u32,
-    next: Option<Time>,
+    bursts: Bursts,
     repeated: Vec<SharedTransaction>,
+}
+
+impl Default for Spam {
+    fn default() -> Self {
+        Self { bursts: Bursts::new(MAX_BURSTS, INTERVAL), repeated: Vec::new() }
+    }
 }
 
 /// A record of no use.
@@ -76,23 +80,18 @@ impl Spam {
 
 impl Adversary for Spam {
     fn effect(&mut self, effect: Effect, at: &mut Moment<'_>) -> Vec<Effect> {
-        // It begins with the first peer that there is.
-        if self.next.is_none() && self.bursts == 0 && !at.node.peers().is_empty() {
-            self.next = Some(at.now() + INTERVAL);
-        }
+        self.bursts.begin(at);
         vec![effect]
     }
 
     fn poll_timeout(&self) -> Option<Time> {
-        self.next
+        self.bursts.next()
     }
 
     fn handle_timeout(&mut self, at: &mut Moment<'_>) -> Vec<Effect> {
-        if self.next.is_none_or(|next| at.now() < next) {
+        if !self.bursts.take(at.now()) {
             return Vec::new();
         }
-        self.bursts += 1;
-        self.next = (self.bursts < MAX_BURSTS).then(|| at.now() + INTERVAL);
         let burst = self.burst(at);
         at.node.peers().keys().map(|peer| transactions(*peer, &burst)).collect()
     }

@@ -113,6 +113,17 @@ impl<'s> Oracle<'s> {
         self.honest.contains(&host)
     }
 
+    /// A host takes another for the holder of a key.
+    fn met(&mut self, host: usize, peer: usize, key: Option<[u8; 32]>) {
+        let owner = key.and_then(|key| self.keys.iter().position(|known| *known == key));
+        // Twins share a key, and adversaries may share theirs.
+        if let Some(owner) = owner.filter(|owner| self.is_honest(*owner) && *owner != peer)
+            && self.is_honest(host)
+        {
+            self.violate(Violation::Impersonated { host, by: peer, validator: owner });
+        }
+    }
+
     /// How long a height may take, with what messages, disks and clocks that run apart may add.
     fn patience(&self) -> Duration {
         self.scenario.longest_height() + self.scenario.delta
@@ -144,7 +155,7 @@ impl Watch for Oracle<'_> {
             Observation::Happened { .. } => {}
             Observation::Logged { host, record } => self.logged(host, record),
             Observation::Sent { from, to, frame } => self.sent(from, to, frame),
-            Observation::Opened { host, height } => {
+            Observation::Opened { host, height, .. } => {
                 self.opened.entry((host, height)).or_insert(now);
             }
             Observation::Decided { host, height, record, proof, .. } => {
@@ -188,6 +199,7 @@ impl Watch for Oracle<'_> {
                     self.violate(Violation::Blamed { by, whom, reason: reason.to_owned() });
                 }
             }
+            Observation::Met { host, peer, key } => self.met(host, peer, key),
             Observation::Submitted { transaction } => {
                 self.submitted.insert(transaction);
             }

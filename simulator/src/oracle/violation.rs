@@ -166,6 +166,16 @@ pub enum Violation {
         /// What for.
         reason: String,
     },
+    /// A host took another for an honest validator that it is not.
+    #[error("host {host} takes host {by} for validator {validator}, whose key it does not have")]
+    Impersonated {
+        /// Which host.
+        host: usize,
+        /// Whom.
+        by: usize,
+        /// For whom.
+        validator: usize,
+    },
     /// A host holds more than it may.
     #[error("host {host} holds {what}")]
     Unbounded {

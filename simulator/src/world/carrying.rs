@@ -3,6 +3,7 @@
 use super::{
     World,
     event::{Dialled, Event},
+    host::Host,
     network,
 };
 use crate::{latency::between, observation::Observation};
@@ -184,13 +185,21 @@ impl World<'_> {
 
     fn notice(&mut self, number: usize, notice: &Notice) {
         match notice {
-            Notice::Opened { height, .. } => {
-                self.observe(Observation::Opened { host: number, height: *height });
+            Notice::Opened { height, leader } => {
+                let leads = |host: &Host| host.validator_key.public() == *leader;
+                let leader = self.hosts.iter().find(|host| leads(host)).map_or(0, |host| host.validator);
+                self.observe(Observation::Opened { host: number, height: *height, leader });
             }
             Notice::Halted { height, .. } => {
                 self.observe(Observation::Halted { host: number, height: *height });
             }
             Notice::Failed(reason) => self.observe(Observation::Failed { host: number, reason }),
+            Notice::PeerConnected { peer, validator, .. } => {
+                if let Some(peer) = self.by_peer.get(peer).copied() {
+                    let key = validator.map(|key| key.0);
+                    self.observe(Observation::Met { host: number, peer, key });
+                }
+            }
             Notice::PeerPenalized { peer, severity, reason } => {
                 if let Some(whom) = self.by_peer.get(peer).copied() {
                     let is_fatal = *severity == Severity::Fatal;

@@ -216,6 +216,7 @@ impl<'w> World<'w> {
 
     fn happen(&mut self, event: Event) {
         self.events += 1;
+        self.watch.moment(self.now);
         match event {
             Event::Look => {
                 self.look();

@@ -1,11 +1,16 @@
 //! `conclave sim`: networks in virtual time, by the thousand or one under the magnifying glass.
 //!
-//! - `campaign.rs`: many seeds on all cores. `replay.rs`: one seed, as text and as a picture.
+//! - `campaign.rs`: many seeds; `table.rs`: many seeds of many networks; `batch.rs` runs them on all cores.
+//! - `replay.rs`: one seed, as text and as a picture.
+//! - `partitions.rs`: every cut at every moment.
 //! - `measure.rs`: large networks across the world.
 
+mod batch;
 mod campaign;
 mod measure;
+mod partitions;
 mod replay;
+mod table;
 
 use super::{
     failure::{Failure, Outcome},
@@ -28,6 +33,8 @@ use std::{ops::RangeInclusive, path::PathBuf};
                   Examples:\n  \
                   conclave sim --validators 7 --faulty 2 --runs 10000\n  \
                   conclave sim --validators 7 --faulty 2 --family synchronous --seed 54 --trace --svg seed-54.svg\n  \
+                  conclave sim table\n  \
+                  conclave sim partitions --validators 4\n  \
                   conclave sim measure --validators 100"
 )]
 pub(crate) struct Sim {
@@ -64,6 +71,8 @@ pub(crate) struct Sim {
 #[derive(Subcommand)]
 enum Command {
     Measure(measure::Measure),
+    Partitions(partitions::Partitions),
+    Table(table::Table),
 }
 
 /// The network that is simulated.
@@ -99,6 +108,8 @@ impl Sim {
     pub(crate) fn run(self, session: &Session) -> Outcome {
         match (&self.command, self.seed) {
             (Some(Command::Measure(measure)), _) => measure.run(session),
+            (Some(Command::Partitions(partitions)), _) => partitions.run(session),
+            (Some(Command::Table(table)), _) => table.run(session),
             (None, Some(_)) => self.replay(session),
             (None, None) => self.campaign(session),
         }

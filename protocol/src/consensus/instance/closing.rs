@@ -5,7 +5,8 @@
 //! votes may have split so that none will ever exist. So such a node waits until it has `Closing` from a quorum,
 //! itself counted, and one window more, and then signs `Settle(x)`, once, where `x` is what a known settle or
 //! commit says (if that is a skip or a valid block that is extracted here), or else what the end of the last window says of everything that it knows, whenever it came. A
-//! quorum of settles on one value decides it. With crashes and clean cuts alone, whoever has a quorum of closings
+//! quorum of settles on one value decides it, in which the commit of a node that has decided by its own clock counts
+//! like a settle: such a node never settles, so that one settle might be missing for ever. With crashes and clean cuts alone, whoever has a quorum of closings
 //! has all that those nodes know, so they settle on the same value, and on the one that a certificate could be on
 //! (for the reason on the consensus page: certificates and the end never disagree). Should they differ after all,
 //! no quorum settles and the height stays halted: it stops rather than forks.
@@ -20,7 +21,9 @@ use crate::{
 use conclave_ledger::{
     proof::Proof,
     signed::{Kind, SignatureSet, Value},
+    validators::ValidatorIndex,
 };
+use std::collections::BTreeSet;
 
 impl Instance {
     /// P1: who is undecided at the start of the last window says so to all, after everything it sent before.
@@ -168,13 +171,19 @@ impl Instance {
         })
     }
 
-    /// A quorum of settles decides, whoever counts them.
+    /// A quorum of settles decides; the commit of who decided by its own clock, and so never settles, counts with them.
+    /// With `f ≥ n/3` no honest validator need be among so many, so whoever can close by its own clock goes by that.
     pub(super) fn count_settles(&mut self, now: Time) {
+        if !self.is_untimed() && !self.set.closes_by_quorum() {
+            return;
+        }
         let mut values: Vec<Value> = self.settles.values().map(|(value, _)| *value).collect();
         values.sort_unstable();
         values.dedup();
         for value in values {
-            if collect(&self.settles, &value).len() >= self.set.settling() {
+            let said = self.settles.iter().chain(&self.commits).filter(|(_, (said, _))| *said == value);
+            let sayers: BTreeSet<ValidatorIndex> = said.map(|(signer, _)| *signer).collect();
+            if sayers.len() >= self.set.settling() {
                 self.commit(value, now);
             }
         }
@@ -204,7 +213,7 @@ impl Instance {
 /// The signatures on `value` in a table of which each validator signs one value.
 pub(super) fn collect(
     table: &std::collections::BTreeMap<
-        conclave_ledger::validators::ValidatorIndex,
+        ValidatorIndex,
         (Value, conclave_ledger::keys::Signature),
     >,
     value: &Value,

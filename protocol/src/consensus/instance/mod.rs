@@ -273,6 +273,11 @@ impl Instance {
         in_touch.is_some_and(|from| from <= start) && caught_up <= start
     }
 
+    /// Whether this node can tell by its own clock how the height ends; one that is not open yet, if it were opened now.
+    pub(super) fn is_timed(&self, now: Time) -> bool {
+        !self.is_untimed() && self.is_timely(self.start.unwrap_or(now))
+    }
+
     pub(super) fn is_late(&self) -> bool {
         self.late
     }

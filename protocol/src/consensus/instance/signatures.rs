@@ -71,7 +71,11 @@ impl Instance {
         Ok(())
     }
 
-    pub(super) fn receive_votes(&mut self, value: Value, votes: &SignatureSet) -> Result<(), Penalty> {
+    pub(in crate::consensus) fn receive_votes(
+        &mut self,
+        value: Value,
+        votes: &SignatureSet,
+    ) -> Result<(), Penalty> {
         votes.iter().try_for_each(|(signer, signature)| self.add_vote(signer, value, signature))
     }
 

@@ -172,6 +172,48 @@ fn p3_nobody_settles_on_a_block_that_is_not_extracted() {
     }
 }
 
+fn settles(value: Value, signers: &[usize]) -> Message {
+    Message::Settle { height: 1, value, settles: signatures(1, Kind::Settle, value, signers) }
+}
+
+fn commits(value: Value, signers: &[usize]) -> Message {
+    Message::Commit { height: 1, value, commits: signatures(1, Kind::Commit, value, signers) }
+}
+
+/// Of three honest validators of five one decides by its own clock, and so never settles; the other two are late, and two faulty
+/// ones are silent.
+#[test]
+fn p3_the_commit_of_who_decided_by_its_own_clock_counts_like_a_settle() {
+    let mut lab = Lab::just_joined(config(1, true), Vec::new(), 5, 2);
+    lab.command(Command::Pending(true));
+    lab.advance_to(4.0);
+    [2, 3].into_iter().for_each(|other| lab.receive(other, closing()));
+    lab.receive(2, commits(Value::Skip, &[2]));
+    lab.advance_to(6.1);
+    assert!(lab.signed().contains(&(Kind::Settle, Value::Skip)));
+    assert_eq!(lab.decision(), None, "two of three");
+    lab.receive(3, settles(Value::Skip, &[3]));
+    assert_eq!(lab.decision(), Some((Value::Skip, false)));
+}
+
+/// With `f ≥ n/2` the faulty ones are enough for all settles and commits that a late height asks for. Who has seen the height
+/// from its beginning goes by its own clock, and by `f + 1` commits.
+#[test]
+fn p3_settles_of_faulty_validators_alone_hurry_nobody() {
+    let mut lab = Lab::new(1, 4, 2);
+    lab.command(Command::Pending(true));
+    lab.receive(2, settles(Value::Skip, &[2, 3]));
+    lab.receive(2, commits(Value::Skip, &[2, 3]));
+    assert_eq!(lab.decision(), None);
+    assert!(lab.machine.is_timed(lab.now), "it needs nobody to tell it");
+    lab.propose(&block(1, 0, 1));
+    lab.advance_to(5.0);
+    assert_eq!(lab.decision(), Some((value(&block(1, 0, 1)), false)));
+
+    let late = Lab::just_joined(config(1, true), Vec::new(), 4, 2);
+    assert!(!late.machine.is_timed(late.now), "who was away has to believe others");
+}
+
 /// A laptop that sleeps stops every validator of a network on it at once.
 #[test]
 fn p3_in_plain_mode_a_node_whose_clock_slept_says_that_it_closes() {
@@ -210,4 +252,22 @@ fn r1_a_commit_to_something_else_is_answered_with_the_certificate() {
     lab.receive(3, Message::Commit { height: 1, value: Value::Skip, commits });
     let is_certificate = |message: &Message| matches!(message, Message::Certificate { height: 1, .. });
     assert_eq!(lab.told(is_certificate), [peer(3)]);
+}
+
+/// Validators 2 and 3 have voted to skip, as was decided; a certificate that is kept until the height is over shows that they
+/// voted for a block too.
+#[test]
+fn r1_a_certificate_that_comes_too_late_is_evidence_against_those_who_voted_twice() {
+    let first = block(1, 0, 1);
+    let mut lab = Lab::new(1, 5, 2);
+    lab.command(Command::Pending(true));
+    lab.receive(2, skip(&[2, 3]));
+    lab.advance_to(5.0);
+    assert_eq!(lab.decision(), Some((Value::Skip, false)));
+    lab.command(Command::Begin { height: 2, validators: set(5, 2), leader: key(1).public() });
+    lab.receive(4, certificate(value(&first), &[0, 2, 3, 4], &[]));
+    for voter in 0..5 {
+        let is_accused = |event: &Event| matches!(event, Event::Misbehaved { validator, height: 1, .. } if *validator == key(voter).public());
+        assert_eq!(lab.has(is_accused), [2, 3].contains(&voter), "validator {voter}");
+    }
 }

@@ -264,6 +264,21 @@ fn lying_sync_claims_heights_that_it_does_not_bring() {
 }
 
 #[test]
+fn impersonate_passes_a_proof_on_that_names_others() {
+    let mut blamed = 0;
+    for seed in 0..4 {
+        let lab = several_heights(seed, Misbehaviour::Impersonate);
+        let by_liar = |told: &lab::Told| {
+            told.blamed.iter().any(|(by, reason)| *by == 0 && reason.contains("did not prove the key"))
+        };
+        blamed += lab.honest().filter(|(_, told)| by_liar(told)).count();
+        assert_eq!(lab.check(), Ok(()), "seed {seed}");
+        assert!(lab.height() >= 3, "seed {seed}");
+    }
+    assert!(blamed > 0, "in four runs nobody was shown another's proof");
+}
+
+#[test]
 fn improvise_says_what_no_rule_makes_a_node_say() {
     let mut kinds = BTreeSet::new();
     for seed in 0..6 {
