@@ -15,12 +15,21 @@ pub(super) fn processor_time(pid: u32) -> Duration {
     Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS)
 }
 
-/// Memory that a process holds, and the most that it has held, in MiB.
-pub(super) fn memory_mib(pid: u32) -> (f64, f64) {
+/// Memory of a process, in MiB.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Memory {
+    /// The most that it has held, pages of the program's file among it.
+    pub(super) most: f64,
+    /// Those pages: the system has them once for all processes of the program, and gives them up when it needs them.
+    pub(super) program: f64,
+}
+
+/// What a process takes; zero if it is gone.
+pub(super) fn memory(pid: u32) -> Memory {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kilobytes = |name: &str| {
+    let mebibytes = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-        line.split_whitespace().nth(1).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0)
+        line.split_whitespace().nth(1).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
     };
-    (kilobytes("VmRSS:") / 1024.0, kilobytes("VmHWM:") / 1024.0)
+    Memory { most: mebibytes("VmHWM:"), program: mebibytes("RssFile:") }
 }

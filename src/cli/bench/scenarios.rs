@@ -251,11 +251,13 @@ fn load(bed: &Bed, name: &str, before: &[Duration], elapsed: Duration, units: us
         .zip(before)
         .map(|(pid, before)| (process::processor_time(*pid) - *before).as_secs_f64())
         .sum();
-    let most = pids.iter().map(|pid| process::memory_mib(*pid).1).fold(0.0, f64::max);
+    let memory = pids.iter().map(|pid| process::memory(*pid));
+    let memory = memory.max_by(|one, other| one.most.total_cmp(&other.most)).unwrap_or_default();
     let share = 100.0 * used / elapsed.as_secs_f64() / pids.len() as f64;
     let mut figures = vec![
         figure(name, "processor per node", share, "%"),
-        figure(name, "most memory of a node", most, "MiB"),
+        figure(name, "most memory of a node", memory.most, "MiB"),
+        figure(name, "of it the program's file, one copy for all nodes", memory.program, "MiB"),
     ];
     if units > 0 {
         let each = used * 1e6 / units as f64;
