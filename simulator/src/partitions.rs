@@ -134,12 +134,14 @@ impl Sweep {
         // Right after whatever happens at that moment.
         let cut = partition.at + Duration::from_micros(1);
         let heal = cut + scenario.longest_height() + scenario.delta * OVERTIME;
-        let breaks_after = (number % 3 == 0).then(|| scenario.delta * 3);
+        let breaks_after = number.is_multiple_of(3).then(|| scenario.delta * 3);
         scenario.faults.push((cut, Fault::Cut { side: partition.side.clone(), breaks_after }));
         for (place, host) in partition.crashed.iter().enumerate() {
             let after = CRASHES_AFTER[(number / 2 + place) % CRASHES_AFTER.len()];
             let at = cut + scenario.delta * after / 8;
-            scenario.faults.push((at, Fault::Crash { host: *host, loses_unsynced: number / 2 % 2 == 0 }));
+            scenario
+                .faults
+                .push((at, Fault::Crash { host: *host, loses_unsynced: (number / 2).is_multiple_of(2) }));
         }
         scenario.faults.push((heal, Fault::Heal));
         let back = heal + scenario.delta * 2;
