@@ -181,6 +181,7 @@ pub(crate) fn new(
         delta_ms,
         created_ms: now_ms(),
         stamp_bits: 16,
+        proof_of_work: None,
         limits: Limits::default(),
         validators,
         senders: Vec::new(),

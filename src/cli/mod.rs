@@ -5,6 +5,7 @@
 
 mod archive;
 mod bench;
+mod block_tree;
 mod blocks;
 mod completions;
 mod connect;

@@ -59,6 +59,7 @@ fn genesis(validators: usize, faulty: u16) -> Arc<Genesis> {
         delta_ms: DELTA_MS,
         created_ms: START_MS,
         stamp_bits: 8,
+        proof_of_work: None,
         limits: Limits::default(),
         validators: (0..validators)
             .map(|number| Validator { name: format!("v{number}"), key: key(number).public() })
@@ -207,6 +208,7 @@ impl World {
             node_key: node_key(number),
             validator_key: is_validator.then(|| key(number)),
             restarted: storage.used,
+            mines: false,
             version: "test".into(),
             meeting: Default::default(),
             pool: Default::default(),
