@@ -4,7 +4,7 @@
 //! - [`run`]: one scenario, from its start to the verdict.
 //! - [`world`]: the simulation itself, which drives the real machines and the real ledger.
 //! - [`adversaries`]: validators that misbehave on purpose; the same ones misbehave on real nodes.
-//! - [`measure`]: how long a network takes, and what it costs.
+//! - [`measure`]: how long a network takes, and what it costs. [`mining`]: miners, their forks, and a selfish one.
 //! - [`oracle`]: what must hold in every run, judged by nothing that is judged.
 //! - [`timeline`]: a run as people read it; [`picture`]: as they look at it.
 //! - [`observation`] and [`watch`]: what is told of a run, and to whom.
@@ -13,6 +13,7 @@ pub mod adversaries;
 pub mod draw;
 pub mod latency;
 pub mod measure;
+pub mod mining;
 pub mod observation;
 pub mod oracle;
 pub mod picture;

@@ -11,6 +11,7 @@ mod completions;
 mod connect;
 mod console;
 mod discovery_flags;
+mod engine_flags;
 mod failure;
 mod gather;
 mod genesis;

@@ -301,7 +301,7 @@ impl Mining {
             return; // It came too late.
         }
         if headers.len() > MAX_HEADERS_ANSWERED
-            || headers.windows(2).any(|pair| pair[1].height != pair[0].height + 1)
+            || headers.windows(2).any(|pair| Some(pair[1].height) != pair[0].height.checked_add(1))
         {
             let penalty = Penalty::fatal("more headers than were asked for, or not one after the other");
             return self.refuse(peer, "headers", penalty);

@@ -12,10 +12,10 @@ use conclave_ledger::{block::Block, proof_of_work::Nonce};
 use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 /// Least time between two templates on the same tip.
-pub const TEMPLATE_INTERVAL: Duration = Duration::from_millis(500);
+const TEMPLATE_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Time after which a template is built anew, whatever has changed: its timestamp is old.
-pub const TEMPLATE_AGE: Duration = Duration::from_secs(5);
+const TEMPLATE_AGE: Duration = Duration::from_secs(5);
 
 /// What the node tells the machine.
 #[derive(Clone, Debug)]

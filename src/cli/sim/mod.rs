@@ -1,10 +1,11 @@
 //! `conclave sim`: networks in virtual time, by the thousand or one under the magnifying glass.
 //!
 //! - `campaign.rs`: many seeds on all cores. `replay.rs`: one seed, as text and as a picture.
-//! - `measure.rs`: large networks across the world.
+//! - `measure.rs`: large networks across the world. `mining.rs`: forks, and what a selfish miner wins.
 
 mod campaign;
 mod measure;
+mod mining;
 mod replay;
 
 use super::{
@@ -28,7 +29,8 @@ use std::{ops::RangeInclusive, path::PathBuf};
                   Examples:\n  \
                   conclave sim --validators 7 --faulty 2 --runs 10000\n  \
                   conclave sim --validators 7 --faulty 2 --family synchronous --seed 54 --trace --svg seed-54.svg\n  \
-                  conclave sim measure --validators 100"
+                  conclave sim measure --validators 100\n  \
+                  conclave sim mining --nodes 1000 --svg docs/figures"
 )]
 pub(crate) struct Sim {
     #[command(subcommand)]
@@ -64,6 +66,7 @@ pub(crate) struct Sim {
 #[derive(Subcommand)]
 enum Command {
     Measure(measure::Measure),
+    Mining(mining::Mining),
 }
 
 /// The network that is simulated.
@@ -99,6 +102,7 @@ impl Sim {
     pub(crate) fn run(self, session: &Session) -> Outcome {
         match (&self.command, self.seed) {
             (Some(Command::Measure(measure)), _) => measure.run(session),
+            (Some(Command::Mining(mining)), _) => mining.run(session),
             (None, Some(_)) => self.replay(session),
             (None, None) => self.campaign(session),
         }
