@@ -60,7 +60,7 @@ impl<'a> Layout<'a> {
                 }
             };
             taken[lane].extend(heights);
-            path.iter().for_each(|block| drop(lanes.insert(block.hash, lane)));
+            lanes.extend(path.iter().map(|block| (block.hash, lane)));
         }
         let mut rows: BTreeMap<u64, Vec<(usize, &TreeBlock)>> = BTreeMap::new();
         for block in &tree.blocks {

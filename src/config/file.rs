@@ -361,6 +361,7 @@ mod tests {
             [Layer {
                 api: ApiLayer { token_file: None, ..layer.api.clone() },
                 gossip: GossipLayer { listen: None, ..layer.gossip.clone() },
+                mining: MiningLayer { block_log: None, ..layer.mining.clone() },
                 network: NetworkLayer { peers: None, ..layer.network.clone() },
                 validator_key: None,
                 ..layer

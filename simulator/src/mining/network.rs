@@ -44,18 +44,8 @@ impl Graph {
         Self { links }
     }
 
-    /// A graph in which everybody hears everything at once.
-    pub fn instant(nodes: usize) -> Self {
-        let others = |node: usize| (0..nodes).filter(move |other| *other != node).map(|other| (other, 0));
-        Self { links: (0..nodes).map(|node| others(node).collect()).collect() }
-    }
-
     pub(super) fn links_of(&self, node: usize) -> &[(usize, u64)] {
         &self.links[node]
-    }
-
-    pub(super) fn nodes(&self) -> usize {
-        self.links.len()
     }
 }
 

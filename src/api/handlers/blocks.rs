@@ -153,12 +153,20 @@ pub(in crate::api) async fn proof(
     ApiPath(height): ApiPath<Height>,
 ) -> Answer<ProofInfo> {
     let record = lookup::decided(&app, height).await?;
+    let missing = proof_not_known(&record.decided);
     let proof = lookup::blocking(move || record.proof_info()).await?;
-    proof.map(Json).ok_or_else(|| proof_not_known(height))
+    proof.map(Json).ok_or(missing)
 }
 
-/// The problem that a decided height's proof has not come yet.
-pub(super) fn proof_not_known(height: Height) -> Problem {
+/// The problem that a decided height's proof has not come yet, or that there is none but the work.
+pub(super) fn proof_not_known(decided: &Decided) -> Problem {
+    let height = decided.height();
+    if decided.block().is_some_and(|block| block.header.work.is_some()) {
+        let detail = format!(
+            "no signatures prove height {height}: its block is proved by the work on it and on what follows; check an export"
+        );
+        return Problem::not_found(detail).with_rule("block/proved-by-work");
+    }
     let detail =
         format!("height {height} is decided, but its proof has not reached this node yet: ask again later");
     Problem::not_found(detail).with_rule("block/proof-not-known")

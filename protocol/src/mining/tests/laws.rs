@@ -7,10 +7,10 @@ use crate::{
 };
 use conclave_ledger::{block::Block, hash::Hash, proof_of_work::Nonce};
 use proptest::prelude::*;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// A chain of four blocks, and one that forks off.
-fn material() -> Vec<Arc<Block>> {
+static MATERIAL: LazyLock<Vec<Arc<Block>>> = LazyLock::new(|| {
     let mut lab = Lab::new(1);
     let fork = mine(&lab.hosts[0].chain, 9, &[record("fork")]);
     let mut blocks: Vec<Arc<Block>> = (0..4)
@@ -21,7 +21,7 @@ fn material() -> Vec<Arc<Block>> {
         .collect();
     blocks.push(fork);
     blocks
-}
+});
 
 /// What a peer may say, out of numbers: true blocks and such that are wrong at one place.
 fn message(blocks: &[Arc<Block>], what: u8, which: usize, change: u8, number: u64) -> Message {
@@ -114,7 +114,6 @@ proptest! {
 
     #[test]
     fn whatever_peers_say(steps in proptest::collection::vec(step(), 0..60)) {
-        let blocks = material();
-        prop_assert_eq!(play(&blocks, &steps), play(&blocks, &steps), "the same inputs, the same outputs");
+        prop_assert_eq!(play(&MATERIAL, &steps), play(&MATERIAL, &steps), "the same inputs, the same outputs");
     }
 }
