@@ -50,6 +50,7 @@ fn genesis() -> Arc<Genesis> {
         delta_ms: 500,
         created_ms: 1,
         stamp_bits: 16,
+        proof_of_work: None,
         limits: Limits::default(),
         validators: vec![Validator { name: "one".into(), key: key(0).public() }],
         senders: (1..=TRANSACTIONS).map(|number| key(number).public()).collect(),

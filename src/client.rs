@@ -9,7 +9,7 @@ pub use events::Events;
 use crate::api::{
     MAX_WAIT_MS, Problem,
     types::{
-        Announce, Announced, BallotInfo, BlockInfo, Blocks, Connect, GenesisInfo, Health, KnownPeers, Peer,
+        Announce, Announced, BallotInfo, BlockInfo, BlockTree, Blocks, Connect, GenesisInfo, Health, KnownPeers, Peer,
         Peers, Poll, PollTally, Polls, ProofInfo, ProposalInfo, Proposals, Sender, Status, Submitted,
         TransactionInfo, TransactionProof, TransactionStatus, Validators,
     },
@@ -216,6 +216,11 @@ impl Client {
     /// Decided heights from `from` (or the last one) downwards.
     pub async fn blocks(&self, from: Option<Height>, limit: Option<usize>) -> Result<Blocks, ClientError> {
         self.get(&paged("/v1/blocks", "from", from, limit)).await
+    }
+
+    /// The last heights with all branches, where proofs of work decide.
+    pub async fn block_tree(&self, heights: Option<usize>) -> Result<BlockTree, ClientError> {
+        self.get(&paged("/v1/tree", "heights", heights.map(|heights| heights as u64), None)).await
     }
 
     /// A decided height.

@@ -17,7 +17,11 @@ use crate::config::{
     file::quoted,
     located::{self, FileError},
 };
-use conclave_ledger::{genesis::Genesis, validators::FaultBound};
+use conclave_ledger::{
+    genesis::{Engine, Genesis},
+    proof_of_work::Parameters,
+    validators::FaultBound,
+};
 use std::{
     fs::OpenOptions,
     io::Write,
@@ -75,6 +79,19 @@ pub fn text(genesis: &Genesis) -> String {
         FaultBound::Exactly(number) => number.to_string(),
     };
     let limits = &genesis.limits;
+    let (engine, deciding) = match genesis.engine {
+        Engine::DolevStrong => (
+            "\"dolev-strong\"",
+            format!(
+                "# Whether a height may finish as soon as a certificate is there, or only at the end of its last window.\n\
+                 fast = {}\n\
+                 # How many validators may be faulty: \"third\", \"half\", \"all-but-one\" of them, or a number.\n\
+                 faulty = {faulty}\n",
+                genesis.fast
+            ),
+        ),
+        Engine::ProofOfWork => ("\"proof-of-work\"", String::new()),
+    };
     let mut text = format!(
         r#"# The definition of a Conclave network. Its network id, which every signature carries, is
 # {id}
@@ -82,12 +99,8 @@ pub fn text(genesis: &Genesis) -> String {
 format = {format}
 name = {name}
 # Which protocol decides.
-engine = "dolev-strong"
-# Whether a height may finish as soon as a certificate is there, or only at the end of its last window.
-fast = {fast}
-# How many validators may be faulty: "third", "half", "all-but-one" of them, or a number.
-faulty = {faulty}
-# Δ, in milliseconds: bounds how long a message, and the block it names, take between two honest nodes.
+engine = {engine}
+{deciding}# Δ, in milliseconds: bounds how long a message, and the block it names, take between two honest nodes.
 delta_ms = {delta}
 # When the network was defined, in milliseconds since 1970; the first block is later.
 created_ms = {created}
@@ -109,7 +122,6 @@ minimum_validators = {minimum_validators}
         id = genesis.network_id(),
         format = genesis.format,
         name = quoted(&genesis.name),
-        fast = genesis.fast,
         delta = genesis.delta_ms,
         created = genesis.created_ms,
         stamp = genesis.stamp_bits,
@@ -119,7 +131,12 @@ minimum_validators = {minimum_validators}
         expiry_heights = limits.expiry_heights,
         minimum_validators = limits.minimum_validators,
     );
-    text.push_str("\n# Who decides, in the order of the first leaders.\n");
+    if let Some(parameters) = &genesis.proof_of_work {
+        text.push_str(&work_text(parameters));
+    }
+    if !genesis.validators.is_empty() {
+        text.push_str("\n# Who decides, in the order of the first leaders.\n");
+    }
     for validator in &genesis.validators {
         let (name, key) = (quoted(&validator.name), validator.key);
         text.push_str(&format!("[[validators]]\nname = {name}\nkey = \"{key}\"\n\n"));
@@ -130,6 +147,31 @@ minimum_validators = {minimum_validators}
     }
     text.truncate(text.trim_end().len());
     text + "\n"
+}
+
+/// The section of an open network.
+fn work_text(parameters: &Parameters) -> String {
+    format!(
+        r#"
+# Anyone may mine, and the branch on which most work was done is the chain.
+[proof_of_work]
+# Zero bits that hashes begin with at the start, and the fewest that are ever enough: each more doubles the work.
+leading_zero_bits = {bits}
+# Time between two blocks for which the target is made, in milliseconds.
+block_interval_ms = {interval}
+# So far behind its schedule the target has doubled, in milliseconds.
+half_life_ms = {half_life}
+# Whether blocks without transactions are mined.
+mine_empty = {mine_empty}
+# Blocks over the one that holds something before it is called final.
+depth = {depth}
+"#,
+        bits = parameters.leading_zero_bits,
+        interval = parameters.block_interval_ms,
+        half_life = parameters.half_life_ms,
+        mine_empty = parameters.mine_empty,
+        depth = parameters.depth,
+    )
 }
 
 #[cfg(test)]
@@ -155,6 +197,7 @@ mod tests {
             delta_ms: 500,
             created_ms: 1_700_000_000_000,
             stamp_bits: 16,
+            proof_of_work: None,
             limits: Limits::default(),
             validators: (0..validators)
                 .map(|number| Validator { name: format!("v{number}"), key: key(number) })
@@ -216,6 +259,37 @@ mod tests {
             let line = if field == "records[0]" { line - 1 } else { line };
             assert!(error.starts_with(&format!("genesis.toml:{line}:")), "line {line}: {error}");
         }
+    }
+
+    #[test]
+    fn an_open_network_reads_back_and_its_errors_have_a_place() {
+        let open = |parameters: Parameters| Genesis {
+            engine: Engine::ProofOfWork,
+            proof_of_work: Some(parameters),
+            validators: Vec::new(),
+            ..genesis(0)
+        };
+        let parameters = Parameters { leading_zero_bits: 9, mine_empty: true, ..Parameters::default() };
+        let text = text(&open(parameters.clone()));
+        assert_eq!(parse(Path::new("g"), &text).unwrap(), open(parameters));
+        let line_of = |begins: &str| text.lines().position(|line| line.starts_with(begins)).unwrap() + 1;
+        for (begins, replacement, field, what) in [
+            ("leading_zero_bits", "leading_zero_bits = 0", "proof_of_work.leading_zero_bits", "1 to 200"),
+            ("half_life_ms", "half_life_ms = 1", "proof_of_work.half_life_ms", "at least the block interval"),
+            ("depth", "depth = 5000", "proof_of_work.depth", "1,024"),
+            ("mine_empty", "mine_empti = true", "proof_of_work.mine_empti", "unknown field"),
+            ("engine", "engine = \"dolev-strong\"", "proof_of_work", "validators decide here"),
+        ] {
+            let at = line_of(begins);
+            let lines: Vec<&str> = text.lines().collect();
+            let changed = [&lines[..at - 1], &[replacement], &lines[at..]].concat().join("\n");
+            let error = refusal(&changed);
+            assert!(error.contains(field) && error.contains(what), "{replacement}: {error}");
+            if begins != "engine" {
+                assert!(error.starts_with(&format!("genesis.toml:{at}:")), "line {at}: {error}");
+            }
+        }
+        assert!(refusal(&text.replace("[proof_of_work]", "[limits.x]")).contains("genesis.toml:"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::{
     keys::PublicKey,
     merkle,
     proof::Proof,
+    proof_of_work::Seal,
     signed::{Height, Value},
     transaction::SharedTransaction,
 };
@@ -22,7 +23,7 @@ pub struct Header {
     pub height: Height,
     /// Hash of the record of the height before; [`Hash::ZERO`] at height 1.
     pub parent: Hash,
-    /// The height's leader, who built it.
+    /// The height's leader, or the miner: who built it.
     pub leader: PublicKey,
     /// Milliseconds since 1970, larger than the timestamp of the block before.
     pub timestamp: u64,
@@ -32,6 +33,9 @@ pub struct Header {
     pub proofs: Hash,
     /// Merkle root (RFC 6962) over the canonical transactions.
     pub transactions: Hash,
+    /// The proof of work, where that decides; then its nonce is the end of the header's bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Seal>,
 }
 
 /// A block: its header, the proofs of the heights since the last block, and the transactions.
@@ -69,10 +73,18 @@ pub enum Decided {
     Skip(Skip),
 }
 
+/// What is hashed begins with this and a zero byte.
+const DOMAIN: &str = "conclave/block/1";
+
 impl Header {
     /// SHA-256 of the canonical form.
     pub fn hash(&self) -> BlockHash {
-        Hash::of("conclave/block/1", &[&codec::encode(self)])
+        Hash::of(DOMAIN, &[&codec::encode(self)])
+    }
+
+    /// All that is hashed.
+    pub(crate) fn hashed_bytes(&self) -> Vec<u8> {
+        [DOMAIN.as_bytes(), &[0], &codec::encode(self)].concat()
     }
 }
 

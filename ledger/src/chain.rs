@@ -9,9 +9,11 @@
 //! the chain knows is in its state, so it is restored from the state's entries alone; what undoes its last heights is
 //! kept beside the state, and restored after it ([`Chain::restore_undo`]).
 
+mod engine;
 mod rules;
 mod undo;
 
+pub(crate) use rules::apply_transaction;
 pub use rules::{BlockError, Knowledge, NothingKnown, TransactionError, check_transaction};
 pub use undo::{BrokenUndo, CannotUndo, UNDO_HEIGHTS, Undo};
 
@@ -23,12 +25,13 @@ use crate::{
     hash::{Hash, NetworkId, TransactionId},
     keys::PublicKey,
     proof::Proof,
-    rotation::Rotation,
+    proof_of_work::{CompactTarget, Nonce, Position, Seal},
     signed::{Height, Value},
     state::{Changes, State, View, key},
     transaction::SharedTransaction,
     validators::ValidatorSet,
 };
+use engine::Engine;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use undo::UndoLog;
@@ -83,6 +86,7 @@ pub struct Applied {
 /// The chain and its state.
 pub struct Chain {
     genesis: Arc<Genesis>,
+    engine: &'static dyn Engine,
     network: NetworkId,
     state: State,
     root: Hash,
@@ -94,6 +98,15 @@ pub struct Chain {
 
 fn tip_key() -> Vec<u8> {
     key("chain/tip", &[])
+}
+
+fn tip_in(state: &View<'_>) -> Option<Tip> {
+    state.get(&tip_key())
+}
+
+/// What adds up along a chain by proof of work.
+fn work_key() -> Vec<u8> {
+    key("chain/work", &[])
 }
 
 /// Validator sets by the height from which they hold, back to the last block's.
@@ -115,6 +128,7 @@ impl Chain {
         let tip = Tip { height: 0, hash: Hash::ZERO, timestamp, block_height: 0, block_hash: Hash::ZERO };
         view.put(tip_key(), &tip);
         view.put(sets_key(), &vec![(1 as Height, governance::validator_set(&view))]);
+        engine::of(genesis.engine).begin(&mut view);
         let changes = view.into_changes();
         state.apply(changes);
         Self::with_state(genesis, network, state)
@@ -133,21 +147,23 @@ impl Chain {
         view.checked::<Tip>(&tip_key(), "the tip")?;
         view.checked::<Vec<(Height, ValidatorSet)>>(&sets_key(), "the history of validator sets")?;
         governance::check(&view)?;
-        Rotation::check(&view)?;
+        engine::of(genesis.engine).check_state(&view)?;
         let network = genesis.network_id();
         Ok(Self::with_state(genesis, network, state))
     }
 
     fn with_state(genesis: Arc<Genesis>, network: NetworkId, state: State) -> Self {
         let tip = state.view().get(&tip_key()).expect("every state of a chain has a tip");
+        let engine = engine::of(genesis.engine);
         let mut chain = Self {
             genesis,
+            engine,
             network,
             root: Hash::ZERO,
             tip,
             validators: Arc::new(ValidatorSet { members: Vec::new(), faulty: 0 }),
             leader: PublicKey([0; 32]),
-            undo: UndoLog::default(),
+            undo: UndoLog::new(engine.undo_heights()),
             state,
         };
         chain.refresh();
@@ -160,7 +176,7 @@ impl Chain {
         let view = self.state.view();
         self.tip = view.get(&tip_key()).expect("every state of a chain has a tip");
         let validators = governance::validator_set(&view);
-        self.leader = Rotation::read(&view).leader(&validators);
+        self.leader = self.engine.leader(&validators, &view);
         if *self.validators != validators {
             self.validators = Arc::new(validators);
         }
@@ -222,10 +238,21 @@ impl Chain {
         sets.into_iter().rev().find(|(from, _)| *from <= height).map(|(_, set)| set)
     }
 
+    /// Where the chain stands by the work done on it, under that engine.
+    pub fn position(&self) -> Option<Position> {
+        self.state.view().get(&work_key()).map(|progress| Position::of(&self.tip, progress))
+    }
+
+    /// Blocks over the one that holds something before it is called final: none under an engine whose decisions are.
+    pub fn depth(&self) -> u64 {
+        self.genesis.proof_of_work.as_ref().map_or(0, |parameters| parameters.depth)
+    }
+
     /// Heights whose proofs the next block carries, with the values that they decided.
     pub fn unproven(&self) -> impl Iterator<Item = (Height, Value)> + use<> {
         let (block_height, block_hash) = (self.tip.block_height, self.tip.block_hash);
-        (block_height.max(1)..=self.tip.height).map(move |height| {
+        let first = if self.engine.carries_proofs() { block_height.max(1) } else { self.tip.height + 1 };
+        (first..=self.tip.height).map(move |height| {
             let value = if height == block_height { Value::Block(block_hash) } else { Value::Skip };
             (height, value)
         })
@@ -245,37 +272,76 @@ impl Chain {
     ) -> Option<(Block, Execution)> {
         let timestamp = self.tip.next_timestamp(now_ms);
         let at = HeightContext { leader, ..self.next_context(timestamp) };
+        let (view, transactions) = self.fill(&at, candidates);
+        if transactions.is_empty() || timestamp == self.tip.timestamp {
+            return None;
+        }
+        let header = self.next_header(&at, Block::proofs_hash(&proofs), &transactions, None);
+        let changes = self.finish(view, &at, header.hash(), Some(&header));
+        Some((Block { header, proofs, transactions }, Execution { parent: self.tip.hash, changes }))
+    }
+
+    /// Builds the next height's block for `miner` to work on, in the same way: all it lacks is its nonce. `None` if there
+    /// is no valid candidate and the block may not be empty, or no later timestamp.
+    pub fn template<'t>(
+        &self,
+        miner: PublicKey,
+        now_ms: u64,
+        candidates: impl IntoIterator<Item = &'t SharedTransaction>,
+    ) -> Option<Block> {
+        let (parameters, position) = (self.genesis.proof_of_work.as_ref()?, self.position()?);
+        let timestamp = self.tip.next_timestamp(now_ms);
+        let at = HeightContext { leader: miner, ..self.next_context(timestamp) };
+        let (_, transactions) = self.fill(&at, candidates);
+        let may_be_empty = position.may_be_empty(parameters);
+        if (transactions.is_empty() && !may_be_empty) || timestamp == self.tip.timestamp {
+            return None;
+        }
+        let target = position.next_target(parameters);
+        let header = self.next_header(&at, Block::proofs_hash(&[]), &transactions, Some(target));
+        Some(Block { header, proofs: Vec::new(), transactions })
+    }
+
+    /// As many of `candidates` as are valid one after the other and fit, and the state after them.
+    fn fill<'t>(
+        &self,
+        at: &HeightContext<'_>,
+        candidates: impl IntoIterator<Item = &'t SharedTransaction>,
+    ) -> (View<'_>, Vec<SharedTransaction>) {
         let mut view = self.state.view();
         let limits = governance::limits(&view);
-        let mut transactions = Vec::new();
-        let mut total = 0;
+        let (mut transactions, mut total) = (Vec::new(), 0);
         for transaction in candidates {
             if total + transaction.size() > limits.body_bytes as usize {
                 break;
             }
-            if check_transaction(transaction, &limits, &at, &view).is_ok() {
-                rules::apply_transaction(transaction, &at, &mut view);
+            if check_transaction(transaction, &limits, at, &view).is_ok() {
+                rules::apply_transaction(transaction, at, &mut view);
                 total += transaction.size();
                 transactions.push(transaction.clone());
             }
         }
-        if transactions.is_empty() || timestamp == self.tip.timestamp {
-            return None;
-        }
-        let header = Header {
+        (view, transactions)
+    }
+
+    fn next_header(
+        &self,
+        at: &HeightContext<'_>,
+        proofs: Hash,
+        transactions: &[SharedTransaction],
+        target: Option<CompactTarget>,
+    ) -> Header {
+        Header {
             network: self.network,
-            height: self.next_height(),
+            height: at.height,
             parent: self.tip.hash,
-            leader,
-            timestamp,
+            leader: at.leader,
+            timestamp: at.timestamp,
             state: self.root,
-            proofs: Block::proofs_hash(&proofs),
-            transactions: Block::transactions_root(&transactions),
-        };
-        let block = Block { header, proofs, transactions };
-        let hash = block.hash();
-        let changes = self.finish(view, &at, hash, Some(hash));
-        Some((block, Execution { parent: self.tip.hash, changes }))
+            proofs,
+            transactions: Block::transactions_root(transactions),
+            work: target.map(|target| Seal { target, nonce: Nonce([0; 8]) }),
+        }
     }
 
     /// Checks every rule of a block for the next height and executes it on trial.
@@ -284,12 +350,12 @@ impl Chain {
     /// The first rule that it breaks. All honest nodes at the same tip find the same.
     pub fn validate(&self, block: &Block, known: &impl Knowledge) -> Result<Execution, BlockError> {
         rules::check_header(self, block)?;
-        rules::check_proofs(self, block, known)?;
-        let at = self.next_context(block.header.timestamp);
+        self.engine.check_block(self, block, known)?;
+        let leader = block.header.leader;
+        let at = HeightContext { leader, ..self.next_context(block.header.timestamp) };
         let mut view = self.state.view();
         rules::execute_body(block, &at, &mut view, known)?;
-        let hash = block.hash();
-        let changes = self.finish(view, &at, hash, Some(hash));
+        let changes = self.finish(view, &at, block.hash(), Some(&block.header));
         Ok(Execution { parent: self.tip.hash, changes })
     }
 
@@ -338,7 +404,7 @@ impl Chain {
     }
 
     /// The heights that can be undone, ascending: from the oldest one without a certificate to the tip, at most
-    /// [`UNDO_HEIGHTS`].
+    /// [`UNDO_HEIGHTS`], or the [`UNDO_HEIGHTS`](crate::proof_of_work::UNDO_HEIGHTS) of proof of work.
     pub fn undoable(&self) -> impl Iterator<Item = (Height, &Undo)> {
         self.undo.iter()
     }
@@ -348,7 +414,7 @@ impl Chain {
     /// # Errors
     /// When these are not the chain's last heights; nothing is changed then.
     pub fn restore_undo(&mut self, heights: Vec<(Height, Undo)>) -> Result<(), BrokenUndo> {
-        self.undo = UndoLog::restore(heights, &self.tip)?;
+        self.undo = UndoLog::restore(heights, &self.tip, self.engine.undo_heights())?;
         Ok(())
     }
 
@@ -372,19 +438,24 @@ impl Chain {
         Ok(changed)
     }
 
-    /// What every height does at its end: applications, rotation, forgetting of expired ids, the new tip.
-    fn finish(&self, mut view: View<'_>, at: &HeightContext<'_>, hash: Hash, block: Option<Hash>) -> Changes {
-        let skipped = block.is_none();
-        Rotation::end_turn(&at.leader, at.height, skipped, &mut view);
+    /// What every height does at its end: the engine, applications, forgetting of expired ids, the new tip.
+    fn finish(
+        &self,
+        mut view: View<'_>,
+        at: &HeightContext<'_>,
+        hash: Hash,
+        header: Option<&Header>,
+    ) -> Changes {
+        self.engine.end_height(at, header, &mut view);
         applications::end_height(at, &mut view);
         let prefix = seen_key(at.height, &[]);
         let expired: Vec<Vec<u8>> = view.prefix(&prefix).map(|(key, _)| key.to_vec()).collect();
         expired.iter().for_each(|key| view.remove(key));
         let mut tip = Tip { height: at.height, hash, ..self.tip.clone() };
         let mut sets: Vec<(Height, ValidatorSet)> = view.get(&sets_key()).unwrap_or_default();
-        if let Some(block_hash) = block {
+        if header.is_some() {
             tip.timestamp = at.timestamp;
-            (tip.block_height, tip.block_hash) = (at.height, block_hash);
+            (tip.block_height, tip.block_hash) = (at.height, hash);
             let needed = sets.iter().rposition(|(from, _)| *from <= at.height).unwrap_or(0);
             sets.drain(..needed);
         }

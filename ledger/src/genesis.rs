@@ -5,6 +5,7 @@ use crate::{
     codec,
     hash::{Hash, NetworkId},
     keys::PublicKey,
+    proof_of_work,
     validators::{FaultBound, MAX_NAME_BYTES, MAX_VALIDATORS, Validator, ValidatorSet},
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ pub enum Engine {
     /// A fixed, governed validator set; final once decided.
     #[default]
     DolevStrong,
+    /// Anyone may mine; the branch with the most work is the chain.
+    ProofOfWork,
 }
 
 /// Bounds that every node of the network applies alike.
@@ -104,7 +107,8 @@ pub struct Genesis {
     /// `f`, as a number or a rule (default `third`).
     #[serde(default = "third")]
     pub faulty: FaultBound,
-    /// Δ in milliseconds: bounds, between two honest nodes, the delivery of a message and of the block it names.
+    /// Δ in milliseconds: bounds, between two honest nodes, the delivery of a message and of the block it names. Where
+    /// work decides nothing rests on it but how long an answer is waited for.
     pub delta_ms: u64,
     /// When the network was defined, in milliseconds since 1970; the first block is later than that.
     pub created_ms: u64,
@@ -114,7 +118,11 @@ pub struct Genesis {
     /// Bounds.
     #[serde(default)]
     pub limits: Limits,
-    /// Who decides, in the order that gives the first leaders.
+    /// What proofs of work are asked for, under that engine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_of_work: Option<proof_of_work::Parameters>,
+    /// Who decides, in the order that gives the first leaders; nobody by name where work decides.
+    #[serde(default)]
     pub validators: Vec<Validator>,
     /// Initial ledger: keys that may send without a stamp.
     #[serde(default)]
@@ -184,6 +192,9 @@ pub enum GenesisRule {
     /// A limit that cannot work.
     #[error("{0}")]
     Limit(&'static str),
+    /// A field of the other engine.
+    #[error("{0}")]
+    Engine(&'static str),
     /// An initial record that the ledger would refuse.
     #[error("{0}")]
     Record(records::RecordError),
@@ -225,9 +236,7 @@ impl Genesis {
         if self.created_ms > Self::MAX_CREATED_MS {
             return fail("created_ms".into(), GenesisRule::Created(self.created_ms));
         }
-        if !(1..=MAX_VALIDATORS).contains(&self.validators.len()) {
-            return fail("validators".into(), GenesisRule::Validators(self.validators.len()));
-        }
+        self.check_engine()?;
         for (index, validator) in self.validators.iter().enumerate() {
             let before = &self.validators[..index];
             if !valid_name(&validator.name) {
@@ -245,7 +254,7 @@ impl Genesis {
             }
         }
         match self.faulty {
-            FaultBound::Exactly(faulty) if usize::from(faulty) >= self.validators.len() => {
+            FaultBound::Exactly(faulty) if usize::from(faulty) >= self.validators.len().max(1) => {
                 return fail(
                     "faulty".into(),
                     GenesisRule::Faulty { faulty, validators: self.validators.len() },
@@ -267,8 +276,38 @@ impl Genesis {
         Ok(())
     }
 
+    /// What belongs to the engine is there, and what belongs to the other is not.
+    fn check_engine(&self) -> Result<(), GenesisError> {
+        let fail = |field: &str, rule| Err(GenesisError { field: field.into(), rule });
+        let foreign = |field, rule| fail(field, GenesisRule::Engine(rule));
+        match (self.engine, &self.proof_of_work) {
+            (Engine::DolevStrong, Some(_)) => {
+                foreign("proof_of_work", "this belongs to the engine \"proof-of-work\", and validators decide here")
+            }
+            (Engine::DolevStrong, None) if !(1..=MAX_VALIDATORS).contains(&self.validators.len()) => {
+                fail("validators", GenesisRule::Validators(self.validators.len()))
+            }
+            (Engine::DolevStrong, None) => Ok(()),
+            (Engine::ProofOfWork, None) => {
+                foreign("engine", "the section [proof_of_work] is missing; an empty one takes the defaults")
+            }
+            (Engine::ProofOfWork, Some(_)) if !self.validators.is_empty() => {
+                foreign("validators", "anyone may mine under the engine \"proof-of-work\": name no validators")
+            }
+            (Engine::ProofOfWork, Some(_)) if !self.fast => {
+                foreign("fast", "this belongs to the engine \"dolev-strong\": leave it out")
+            }
+            (Engine::ProofOfWork, Some(_)) if self.faulty != FaultBound::Third => {
+                foreign("faulty", "this belongs to the engine \"dolev-strong\": leave it out")
+            }
+            (Engine::ProofOfWork, Some(parameters)) => parameters.check().map_err(|(field, rule)| {
+                GenesisError { field: format!("proof_of_work.{field}"), rule: GenesisRule::Limit(rule) }
+            }),
+        }
+    }
+
     fn check_limits(&self) -> Result<(), GenesisError> {
-        self.limits.check(self.validators.len()).map_err(|LimitError { field, rule }| GenesisError {
+        self.limits.check(self.validators.len().max(1)).map_err(|LimitError { field, rule }| GenesisError {
             field: format!("limits.{field}"),
             rule: GenesisRule::Limit(rule),
         })?;

@@ -4,7 +4,7 @@
 //! and randomness through constructors. That is checked when the project is linted (`clippy.toml`).
 //!
 //! - What is written: [`codec`] (canonical CBOR), [`bytes`], [`hash`], [`keys`], [`merkle`].
-//! - Who decides: [`genesis`], [`validators`], [`rotation`], [`signed`], [`proof`].
+//! - Who decides: [`genesis`]; [`validators`], [`rotation`], [`signed`], [`proof`]; or [`proof_of_work`].
 //! - What is decided: [`transaction`], [`block`], [`chain`]; what waits for it: [`pool`].
 //! - What it means: [`applications`] over [`state`] (with its [`hash_tree`]), [`tally`].
 
@@ -20,6 +20,7 @@ pub mod keys;
 pub mod merkle;
 pub mod pool;
 pub mod proof;
+pub mod proof_of_work;
 pub mod rotation;
 pub mod signed;
 pub mod state;

@@ -5,7 +5,7 @@
 
 use crate::{
     applications::{HeightContext, governance},
-    chain::{Chain, Knowledge, TransactionError, check_transaction},
+    chain::{Chain, Knowledge, TransactionError, apply_transaction, check_transaction},
     genesis::Limits,
     hash::{NetworkId, TransactionId},
     keys::{Batch, PublicKey},
@@ -81,8 +81,14 @@ pub struct Pool {
     places: BTreeMap<TransactionId, u64>,
     senders: BTreeMap<PublicKey, usize>,
     bytes: usize,
-    arrivals: u64,
+    /// The place of the last arrival.
+    last: u64,
+    /// The first place; what comes back from blocks that were undone is put before it.
+    first: u64,
 }
+
+/// The place in the middle, where an empty pool begins: there is room before and behind.
+const MIDDLE: u64 = 1 << 63;
 
 impl Pool {
     /// An empty pool.
@@ -93,7 +99,8 @@ impl Pool {
             places: BTreeMap::new(),
             senders: BTreeMap::new(),
             bytes: 0,
-            arrivals: 0,
+            last: MIDDLE,
+            first: MIDDLE + 1,
         }
     }
 
@@ -192,11 +199,48 @@ impl Pool {
     }
 
     fn insert(&mut self, transaction: SharedTransaction) {
-        self.arrivals += 1;
-        self.places.insert(transaction.id(), self.arrivals);
+        self.last += 1;
+        self.insert_at(self.last, transaction);
+    }
+
+    fn insert_at(&mut self, place: u64, transaction: SharedTransaction) {
+        self.places.insert(transaction.id(), place);
         *self.senders.entry(transaction.request.sender).or_default() += 1;
         self.bytes += transaction.size();
-        self.entries.insert(self.arrivals, transaction);
+        self.entries.insert(place, transaction);
+    }
+
+    /// Lets the transactions of blocks that were undone wait again, in their order and before all others, which may rest on
+    /// them. Their signatures were found good. What is on the chain again already is left out; what has become invalid is
+    /// returned with the rule. No bound keeps them out: they had their places once, and there are no more of them than
+    /// what was undone held.
+    pub fn readmit(
+        &mut self,
+        transactions: impl IntoIterator<Item = SharedTransaction>,
+        chain: &Chain,
+        now_ms: u64,
+    ) -> Vec<(TransactionId, TransactionError)> {
+        let at = chain.next_context(chain.tip().next_timestamp(now_ms));
+        let mut view = chain.view();
+        let limits = governance::limits(&view);
+        let (mut valid, mut broken) = (Vec::new(), Vec::new());
+        for transaction in transactions {
+            match check_transaction(&transaction, &limits, &at, &view) {
+                Ok(()) => {
+                    // The next ones may rest on this one.
+                    apply_transaction(&transaction, &at, &mut view);
+                    valid.push(transaction);
+                }
+                Err(TransactionError::AlreadyIncluded) => {}
+                Err(error) => broken.push((transaction.id(), error)),
+            }
+        }
+        valid.retain(|transaction| !self.places.contains_key(&transaction.id()));
+        self.first -= valid.len() as u64;
+        for (place, transaction) in (self.first..).zip(valid) {
+            self.insert_at(place, transaction);
+        }
+        broken
     }
 
     /// Takes back an admission whose signature is not good.

@@ -4,7 +4,7 @@
 //! node drives these machines over libp2p, a simulator can drive them over virtual time.
 //!
 //! - What a machine is: [`machine`], over [`peer`], [`time`], [`penalty`], [`exchange`] and [`token_bucket`].
-//! - The machines: [`handshake`], [`consensus`], [`dissemination`], [`sync`], [`announcements`]; before there is a
+//! - The machines: [`handshake`], [`consensus`] or [`mining`], [`dissemination`], [`sync`], [`announcements`]; before there is a
 //!   network, [`gather`].
 //! - How strangers meet: [`admission`], [`known_peers`] by [`network_group`], [`peer_exchange`] of [`peer_record`]s.
 //! - Their wiring to each other, the chain and the pool: [`node`].
@@ -19,6 +19,7 @@ pub mod gather;
 pub mod handshake;
 pub mod known_peers;
 pub mod machine;
+pub mod mining;
 pub mod network_group;
 pub mod node;
 pub mod peer;

@@ -6,6 +6,7 @@
 //! - [`adversaries`]: validators that misbehave on purpose; the same ones misbehave on real nodes.
 //! - [`measure`]: how long a network takes, and what it costs; [`chart`] draws that.
 //! - [`partitions`]: every cut of a network, after every event of a height.
+//! - [`mining`]: miners, their forks, and a selfish one.
 //! - [`oracle`]: what must hold in every run, judged by nothing that is judged.
 //! - [`timeline`]: a run as people read it; [`picture`]: as they look at it.
 //! - [`observation`] and [`watch`]: what is told of a run, and to whom.
@@ -15,6 +16,7 @@ pub mod chart;
 pub mod draw;
 pub mod latency;
 pub mod measure;
+pub mod mining;
 pub mod observation;
 pub mod oracle;
 pub mod partitions;

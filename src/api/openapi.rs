@@ -24,6 +24,7 @@ use utoipa::OpenApi;
         handlers::blocks::list,
         handlers::blocks::block,
         handlers::blocks::proof,
+        handlers::blocks::tree,
         handlers::transactions::submit,
         handlers::transactions::transaction,
         handlers::transactions::proof,

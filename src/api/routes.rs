@@ -30,6 +30,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/v1/blocks", get(blocks::list)),
         ("/v1/blocks/{height}", get(blocks::block)),
         ("/v1/blocks/{height}/proof", get(blocks::proof)),
+        ("/v1/tree", get(blocks::tree)),
         ("/v1/transactions", post(transactions::submit)),
         ("/v1/transactions/{id}", get(transactions::transaction)),
         ("/v1/transactions/{id}/proof", get(transactions::proof)),

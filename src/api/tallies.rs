@@ -50,6 +50,8 @@ struct Copied {
     poll: PollView,
     height: Height,
     votes: Votes,
+    /// Whether a closing, if there is one, has as many confirmations as the network asks for.
+    is_confirmed: bool,
     took: Duration,
 }
 
@@ -100,13 +102,20 @@ fn copy(view: &NodeView<'_>, poll: &Hash, counted_at: Option<Height>) -> Option<
             (tip, Votes::Choices(ballots.map(|ballot| ballot.choice).collect()))
         }
     };
-    Some(Copied { poll, height, votes, took: start.elapsed() })
+    let is_confirmed = is_confirmed(view, &poll);
+    Some(Copied { poll, height, votes, is_confirmed, took: start.elapsed() })
+}
+
+/// Whether a poll's closing, if it is closed, has as many confirmations as the network asks for.
+pub(super) fn is_confirmed(view: &NodeView<'_>, poll: &PollView) -> bool {
+    let (tip, depth) = (view.chain.tip().height, view.chain.depth());
+    poll.closing.is_none_or(|closing| closing.height + depth <= tip)
 }
 
 fn compute(copied: Copied) -> Result<Kept, Problem> {
-    let Copied { poll, height, votes, took } = copied;
+    let Copied { poll, height, votes, is_confirmed, took } = copied;
     let (is_final, tally) = match votes {
-        Votes::Counted(tally) => (true, tally),
+        Votes::Counted(tally) => (is_confirmed, tally),
         Votes::Choices(choices) => {
             let tally = Tally::count(poll.rules.method, poll.rules.options, &choices);
             let tally = tally

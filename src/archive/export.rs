@@ -21,7 +21,7 @@ pub struct Snapshot {
     pub hash: Hash,
     /// Hash of the state.
     pub state: Hash,
-    /// First height whose proof no block carries yet.
+    /// First height whose proof no block carries yet; the one after the tip where each block proves itself.
     pub first_unproven: Height,
 }
 
@@ -34,7 +34,7 @@ impl Snapshot {
             tip: tip.height,
             hash: tip.hash,
             state: chain.state_hash(),
-            first_unproven: tip.block_height.max(1),
+            first_unproven: chain.unproven().next().map_or(tip.height + 1, |(height, _)| height),
         }
     }
 }

@@ -91,7 +91,7 @@ fn fill(
 ) -> Result<Report, ImportError> {
     let store = Store::open(folder, genesis.network_id().0)?;
     let (mut batch, mut bytes) = (Batch::default(), 0);
-    let keep = |decided: &Decided, proof: &Proof, applied: &Applied| {
+    let keep = |decided: &Decided, proof: Option<&Proof>, applied: &Applied| {
         bytes += add(&mut batch, decided, proof, applied);
         if bytes >= COMMIT_BYTES {
             store.database.commit(&std::mem::take(&mut batch))?;
@@ -107,11 +107,16 @@ fn fill(
 }
 
 /// Adds a height to what is committed next; about how many bytes that makes.
-fn add(batch: &mut Batch, decided: &Decided, proof: &Proof, applied: &Applied) -> usize {
-    let (height, record, proof) = (applied.height, codec::encode(decided), codec::encode(proof));
-    let bytes = record.len() + proof.len();
+fn add(batch: &mut Batch, decided: &Decided, proof: Option<&Proof>, applied: &Applied) -> usize {
+    let (height, record) = (applied.height, codec::encode(decided));
+    let proof = proof.map(codec::encode);
+    let undo = applied.undo.clone();
+    let lengths = [&proof, &undo].into_iter().flatten().map(Vec::len);
+    let bytes = record.len() + lengths.sum::<usize>();
     batch.blocks.push((height, record.into()));
-    batch.proofs.push((height, proof));
+    batch.proofs.extend(proof.map(|proof| (height, proof)));
+    batch.undo.extend(undo.map(|undo| (height, undo)));
+    batch.undo_from = applied.undo_from;
     for (position, id) in (0..).zip(&applied.transactions) {
         batch.transactions.push((id.0, TransactionLocation { height, position }));
     }

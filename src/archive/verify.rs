@@ -136,8 +136,8 @@ pub fn verify(
     replay(genesis, reader, progress, |_, _, _| Ok(())).map(|(report, _)| report)
 }
 
-/// Checks an archive, handing every height to `keep` as soon as its proof is known, with what applying it did; the
-/// chain at the end comes with the report. Whatever `keep` was given is good even if the archive turns out not to
+/// Checks an archive, handing every height to `keep` as soon as its proof is known (or at once, where blocks prove
+/// themselves), with what applying it did; the chain at the end comes with the report. Whatever `keep` was given is good even if the archive turns out not to
 /// be further on.
 ///
 /// # Errors
@@ -146,11 +146,12 @@ pub fn replay<E: std::error::Error + 'static>(
     genesis: Arc<Genesis>,
     reader: impl Read,
     mut progress: impl FnMut(Height, u64),
-    mut keep: impl FnMut(&Decided, &Proof, &Applied) -> Result<(), E>,
+    mut keep: impl FnMut(&Decided, Option<&Proof>, &Applied) -> Result<(), E>,
 ) -> Result<(Report, Chain), VerifyError<E>> {
     let mut reader = Reader::new(reader).map_err(|error| VerifyError::Format { after: 0, error })?;
     let mut chain = Chain::new(genesis);
     let to = read_begin(&mut reader, &chain)?;
+    let has_proofs = chain.genesis().proof_of_work.is_none();
     let (mut recount, mut counts) = (Recount::default(), Counts::default());
     // Heights whose proofs have not come yet: those since the last block.
     let mut unproven: Vec<(Decided, Applied)> = Vec::new();
@@ -159,23 +160,27 @@ pub fn replay<E: std::error::Error + 'static>(
             return Err(VerifyError::Order { after: height - 1, expected: "the next height" });
         };
         let applied = chain
-            .apply(&decided, None, &NothingKnown, true)
+            .apply(&decided, None, &NothingKnown, has_proofs)
             .map_err(|error| VerifyError::Height { height, error })?;
         if let Decided::Block(block) = &decided {
             for ((earlier, applied), proof) in unproven.drain(..).zip(&block.proofs) {
-                keep(&earlier, proof, &applied)
+                keep(&earlier, Some(proof), &applied)
                     .map_err(|error| VerifyError::Store(earlier.height(), error))?;
             }
             recount.read(block);
         }
         counts.add(&decided);
         recount.compare(&chain.view()).map_err(|error| VerifyError::Tally { height, error })?;
-        unproven.push((decided, applied));
+        if has_proofs {
+            unproven.push((decided, applied));
+        } else {
+            keep(&decided, None, &applied).map_err(|error| VerifyError::Store(height, error))?;
+        }
         progress(height, reader.offset());
     }
     let tip = read_tip(&mut reader, &chain)?;
     for ((decided, applied), proof) in unproven.iter().zip(&tip.proofs) {
-        keep(decided, proof, applied).map_err(|error| VerifyError::Store(decided.height(), error))?;
+        keep(decided, Some(proof), applied).map_err(|error| VerifyError::Store(decided.height(), error))?;
     }
     let report = Report {
         network: chain.network(),

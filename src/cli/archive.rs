@@ -93,7 +93,10 @@ impl Export {
             tip: status.height,
             hash: status.hash,
             state: status.state,
-            first_unproven: status.block_height.max(1),
+            first_unproven: match status.proof_of_work {
+                Some(_) => status.height + 1,
+                None => status.block_height.max(1),
+            },
         };
         let file = File::create_new(&self.out).context(|| format!("cannot make {}", self.out.display()))?;
         let written = write(client, snapshot.clone(), file).await;

@@ -1,7 +1,8 @@
 //! `conclave blocks`: what is decided.
 
 use super::{
-    failure::Outcome,
+    block_tree,
+    failure::{Context, Failure, Outcome},
     output::{date, table},
     session::Session,
     status::called,
@@ -9,13 +10,26 @@ use super::{
 use crate::api::types::{BlockInfo, RecordKind};
 use clap::{Parser, Subcommand};
 use conclave_ledger::{block::Decided, signed::Height};
+use std::path::PathBuf;
 
 /// Shows decided heights
 #[derive(Parser)]
-#[command(after_help = "Example:\n  conclave blocks list --limit 5 && conclave blocks show 1")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  conclave blocks list --limit 5 && conclave blocks show 1\n  conclave blocks --tree --heights 50 --svg forks.svg"
+)]
 pub(crate) struct Blocks {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    /// Draw the last heights with their branches, where proofs of work decide
+    #[arg(long)]
+    tree: bool,
+    /// With --tree: how many heights, up to 100
+    #[arg(long, default_value_t = 30, requires = "tree")]
+    heights: usize,
+    /// With --tree: also draw them to this file, as SVG
+    #[arg(long, value_name = "FILE", requires = "tree")]
+    svg: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -42,7 +56,18 @@ impl Blocks {
     /// Runs the command.
     pub(crate) async fn run(self, session: &Session) -> Outcome {
         let client = session.client()?;
-        match self.command {
+        let Some(command) = self.command else {
+            if !self.tree {
+                return Err(Failure::new("nothing to do").advise("See conclave blocks --help."));
+            }
+            let tree = client.block_tree(Some(self.heights)).await?;
+            if let Some(path) = &self.svg {
+                std::fs::write(path, block_tree::svg(&tree))
+                    .context(|| format!("cannot write {}", path.display()))?;
+            }
+            return session.output.show(&tree, block_tree::text);
+        };
+        match command {
             Command::List { from, limit } => {
                 session.output.show(&client.blocks(from, Some(limit)).await?, |answer| {
                     let rows: Vec<Vec<String>> = answer
@@ -78,6 +103,9 @@ fn describe(info: &BlockInfo) -> String {
         Decided::Block(block) => {
             let leader = info.leader.as_ref().map(called).unwrap_or_default();
             let header = &block.header;
+            if let Some(target) = header.work.and_then(|seal| seal.target.target()) {
+                text.push_str(&format!("work        {:.0} hashes expected\n", target.work().as_f64()));
+            }
             text.push_str(&format!(
                 "parent      {}\nleader      {leader}\ntime        {}\nstate       {} (before it)\n",
                 header.parent,

@@ -1,6 +1,7 @@
 //! `conclave genesis`: the file that defines a network.
 
 use super::{
+    engine_flags::EngineFlags,
     failure::{Failure, Outcome},
     gather::GatherFlags,
     key::PassphraseFlag,
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 use conclave_ledger::{
     genesis::{Engine, FORMAT, Genesis as File, Limits},
     keys::PublicKey,
+    proof_of_work::Parameters,
     validators::{FaultBound, Validator},
 };
 use libp2p::Multiaddr;
@@ -51,14 +53,15 @@ pub(crate) struct Genesis {
 enum Command {
     /// Makes a genesis file
     #[command(
-        after_help = "Example:\n  conclave genesis new --name lunch --validator anna=$(conclave key show anna.key) -o genesis.toml"
+        after_help = "Examples:\n  conclave genesis new --name lunch --validator anna=$(conclave key show anna.key) -o genesis.toml\n  \
+                      conclave genesis new --name open --engine proof-of-work --leading-zero-bits 24 --block-interval-ms 30000"
     )]
     New {
         /// Name of the network
         #[arg(long)]
         name: String,
         /// A validator: its name and public key; give it once for each, first leader first
-        #[arg(long = "validator", value_name = "NAME=KEY", required = true, value_parser = validator)]
+        #[arg(long = "validator", value_name = "NAME=KEY", value_parser = validator)]
         validators: Vec<Validator>,
         /// How many may be faulty: third, half, all-but-one, or a number
         #[arg(long, default_value = "third", value_parser = fault_bound)]
@@ -69,6 +72,8 @@ enum Command {
         /// Let heights finish only at the end of their last window, as in the textbook
         #[arg(long)]
         textbook: bool,
+        #[command(flatten)]
+        engine: Box<EngineFlags>,
         /// The file (default: genesis.toml in the home)
         #[arg(short, long, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -113,8 +118,16 @@ impl Genesis {
             };
         };
         match command {
-            Command::New { name, validators, faulty, delta_ms, textbook, out } => {
-                let genesis = new(name, validators, faulty, delta_ms, !textbook);
+            Command::New { name, validators, faulty, delta_ms, textbook, engine, out } => {
+                let genesis = match engine.parameters(Parameters::default())? {
+                    Some(parameters) => File {
+                        validators,
+                        faulty,
+                        fast: !textbook,
+                        ..open(name, delta_ms, parameters)
+                    },
+                    None => new(name, validators, faulty, delta_ms, !textbook),
+                };
                 let path = file(out);
                 write(&path, &genesis)?;
                 show(session, &genesis, |id| format!("made {}\nnetwork id {id}", path.display()))
@@ -182,10 +195,20 @@ pub(crate) fn new(
         delta_ms,
         created_ms: now_ms(),
         stamp_bits: 16,
+        proof_of_work: None,
         limits: Limits::default(),
         validators,
         senders: Vec::new(),
         records: Vec::new(),
+    }
+}
+
+/// The genesis of a network that anyone may mine in.
+pub(crate) fn open(name: String, delta_ms: u64, parameters: Parameters) -> File {
+    File {
+        engine: Engine::ProofOfWork,
+        proof_of_work: Some(parameters),
+        ..new(name, Vec::new(), FaultBound::Third, delta_ms, true)
     }
 }
 
@@ -206,6 +229,20 @@ fn show(session: &Session, genesis: &File, text: impl FnOnce(String) -> String) 
 }
 
 fn describe(genesis: &File) -> String {
+    if let Some(parameters) = &genesis.proof_of_work {
+        return format!(
+            "network     {}\nid          {}\ncreated     {}\nengine      proof of work: {} zero bits at the start, a block every {} ms, \
+             halved or doubled within {} ms\nempty       {}\nfinal       under {} blocks\n",
+            genesis.name,
+            genesis.network_id(),
+            date(genesis.created_ms),
+            parameters.leading_zero_bits,
+            parameters.block_interval_ms,
+            parameters.half_life_ms,
+            if parameters.mine_empty { "blocks are mined too" } else { "blocks are not mined" },
+            parameters.depth,
+        );
+    }
     let set = genesis.validator_set();
     let mut text = format!(
         "network     {}\nid          {}\ncreated     {}\nΔ           {} ms\nvalidators  {}, of which {} may be faulty; {} decide\n",

@@ -5,11 +5,13 @@
 
 mod archive;
 mod bench;
+mod block_tree;
 mod blocks;
 mod completions;
 mod connect;
 mod console;
 mod discovery_flags;
+mod engine_flags;
 mod failure;
 mod gather;
 mod genesis;

@@ -13,7 +13,9 @@ use super::{
     session::Session,
 };
 use crate::{
-    config::{ApiLayer, GossipLayer, Layer, LogLayer, MeetingLayer, NetworkLayer, NodeConfig},
+    config::{
+        ApiLayer, GossipLayer, Layer, LogLayer, MeetingLayer, MiningLayer, NetworkLayer, NodeConfig,
+    },
     node,
 };
 use clap::Parser;
@@ -89,6 +91,12 @@ pub(crate) struct Run {
     /// Seconds that local programs have to validate an announcement [default: 60]
     #[arg(long, value_name = "SECONDS")]
     gossip_validation_timeout: Option<u64>,
+    /// Threads that mine, in networks where proofs of work decide [default: 0]
+    #[arg(long, value_name = "THREADS")]
+    mine: Option<usize>,
+    /// File to which a line of JSON is added for each block that is adopted or undone [default: none]
+    #[arg(long, value_name = "FILE")]
+    block_log: Option<PathBuf>,
     /// INI file of Voidphone modules, whose section [gossip] is read
     #[arg(long, value_name = "FILE")]
     voidphone_config: Option<PathBuf>,
@@ -179,6 +187,7 @@ impl Run {
                 cache_size: self.gossip_cache_size,
                 validation_timeout: self.gossip_validation_timeout,
             },
+            mining: MiningLayer { threads: self.mine, block_log: self.block_log.clone() },
             voidphone: self.voidphone_config.clone(),
             log: LogLayer { filter: self.log.clone().or(quietness), format: session.log_format },
         }

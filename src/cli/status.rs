@@ -5,7 +5,7 @@ use super::{
     output::{date, line, table},
     session::Session,
 };
-use crate::api::types::{KnownPeer, KnownPeers, NamedKey, Status};
+use crate::api::types::{KnownPeer, KnownPeers, NamedKey, Status, WorkStatus};
 use clap::Parser;
 
 /// Shows where the node stands
@@ -146,14 +146,46 @@ pub(crate) fn state_of(status: &Status) -> String {
     }
 }
 
+/// Who decides, under an engine of validators.
+fn validating(status: &Status) -> String {
+    format!(
+        "leader    {}\npeers     {}; {} validators reachable, {} decide\n",
+        called(&status.leader),
+        status.peers,
+        status.validators_reachable,
+        status.quorum,
+    )
+}
+
+/// What decides, where it is work.
+fn working(status: &Status, work: &WorkStatus) -> String {
+    format!(
+        "work      2^{:.1} hashes behind the chain; {} expected for the next block\nmining    {} hashes a second\n\
+         forks     {} seen; {} reorganisations, {} blocks undone, the deepest {}\npeers     {}\n",
+        work.work.as_f64().max(1.0).log2(),
+        work.difficulty,
+        work.hash_rate,
+        work.forks,
+        work.reorganisations,
+        work.undone,
+        work.deepest,
+        status.peers,
+    )
+}
+
 fn describe(status: &Status) -> String {
     let who = match &status.validator {
         Some(validator) => format!("validator {}", called(validator)),
         None => "observer".into(),
     };
+    let (who, deciding) = match &status.proof_of_work {
+        Some(work) if work.mining => ("miner, at work".into(), working(status, work)),
+        Some(work) => ("miner or follower".into(), working(status, work)),
+        None => (who, validating(status)),
+    };
     let mut text = format!(
-        "network   {} ({})\nnode      {who}, {}\nstate     {}\nheight    {}, last block {} of {}\nleader    {}\n\
-         peers     {}; {} validators reachable, {} decide\nwaiting   {} transactions\n",
+        "network   {} ({})\nnode      {who}, {}\nstate     {}\nheight    {}, last block {} of {}\n{deciding}\
+         waiting   {} transactions\n",
         status.network_name,
         status.network,
         status.peer_id,
@@ -161,10 +193,6 @@ fn describe(status: &Status) -> String {
         status.height,
         status.block_height,
         date(status.timestamp),
-        called(&status.leader),
-        status.peers,
-        status.validators_reachable,
-        status.quorum,
         status.pool.transactions,
     );
     for address in &status.listen {

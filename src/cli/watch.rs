@@ -65,6 +65,9 @@ pub(super) fn describe(event: &Event) -> String {
             format!("height {height} is decided: block {hash}{leader}, {transactions} transactions{time}")
         }
         Event::RolledBack { height } => format!("what was decided from height {height} on is undone"),
+        Event::BlockUndone { height, hash, transactions } => {
+            format!("block {hash} of height {height} is undone; its {transactions} transactions wait again")
+        }
         Event::Halted { height, reachable, quorum } => {
             format!("height {height} cannot close: {reachable} validators are reachable, {quorum} are needed")
         }

@@ -24,6 +24,8 @@
 //! | `CONCLAVE_GOSSIP_DEGREE` | `gossip.degree` | number |
 //! | `CONCLAVE_GOSSIP_CACHE_SIZE` | `gossip.cache_size` | number |
 //! | `CONCLAVE_GOSSIP_VALIDATION_TIMEOUT` | `gossip.validation_timeout` | seconds |
+//! | `CONCLAVE_MINE` | `mining.threads` | number |
+//! | `CONCLAVE_BLOCK_LOG` | `mining.block_log` | path |
 //! | `CONCLAVE_VOIDPHONE_CONFIG` | see [`super::voidphone`] | path |
 //! | `CONCLAVE_LOG` | `log.filter` | as in `RUST_LOG` |
 //! | `CONCLAVE_LOG_FORMAT` | `log.format` | `text` or `json` |
@@ -35,7 +37,7 @@
 
 use super::{
     ApiLayer, ConfigError, DiscoveryLayer, GossipLayer, Layer, LogFormat, LogLayer, MIN_TOKEN_BYTES,
-    MeetingLayer, NetworkLayer, Token,
+    MeetingLayer, MiningLayer, NetworkLayer, Token,
 };
 use clap::ValueEnum;
 use std::{path::PathBuf, str::FromStr};
@@ -87,6 +89,10 @@ pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Layer, ConfigErro
                 text("CONCLAVE_GOSSIP_VALIDATION_TIMEOUT"),
                 one,
             )?,
+        },
+        mining: MiningLayer {
+            threads: number("CONCLAVE_MINE", &text)?,
+            block_log: path("CONCLAVE_BLOCK_LOG"),
         },
         voidphone: path("CONCLAVE_VOIDPHONE_CONFIG"),
         log: LogLayer {

@@ -1,9 +1,10 @@
 //! The configuration file of a node's home: its fields, and the commented text that `init` writes.
 
 use super::{
-    ApiLayer, GossipLayer, Layer, LogFormat, LogLayer, MeetingConfig, MeetingLayer, NetworkLayer,
+    ApiLayer, GossipLayer, Layer, LogFormat, LogLayer, MeetingConfig, MeetingLayer, MiningLayer, NetworkLayer,
     discovery::{self, DiscoveryLayer, DiscoverySection, NatSection},
     located::{self, FileError},
+    mining::MiningSection,
 };
 use serde::Deserialize;
 use std::{
@@ -31,6 +32,8 @@ struct File {
     api: ApiSection,
     #[serde(default)]
     gossip: GossipSection,
+    #[serde(default)]
+    mining: MiningSection,
     #[serde(default)]
     log: LogSection,
 }
@@ -138,6 +141,7 @@ pub fn parse(home: &Path, path: &Path, text: &str) -> Result<Layer, FileError> {
             cache_size: file.gossip.cache_size,
             validation_timeout: file.gossip.validation_timeout,
         },
+        mining: MiningLayer { threads: file.mining.threads, block_log: in_home(file.mining.block_log) },
         voidphone: None,
         log: LogLayer { filter: file.log.filter, format: file.log.format },
     })
@@ -160,6 +164,10 @@ pub struct Template {
     pub api_listen: Option<SocketAddr>,
     /// Address of the gossip API, if there is to be one.
     pub gossip_listen: Option<SocketAddr>,
+    /// Threads that mine, if any.
+    pub mining_threads: Option<usize>,
+    /// Work that is asked of strangers, if not the default.
+    pub admission_bits: Option<u8>,
     /// File with the API's token, if it asks for one.
     pub api_token_file: Option<PathBuf>,
     /// Names, besides loopback, under which the API may be asked.
@@ -195,6 +203,14 @@ impl Template {
             max_attempts,
             max_known_peers,
         } = MeetingConfig::default();
+        let admission_bits = match self.admission_bits {
+            Some(bits) => format!("admission_bits = {bits}"),
+            None => format!("# admission_bits = {admission_bits}"),
+        };
+        let mining_threads = match self.mining_threads {
+            Some(threads) => format!("threads = {threads}"),
+            None => "# threads = 0".to_owned(),
+        };
         let api_listen = match self.api_listen {
             Some(address) => format!("listen = \"{address}\""),
             None => format!("# listen = \"{}\"", super::DEFAULT_API_LISTEN),
@@ -227,7 +243,7 @@ impl Template {
 {peers}
 # Work that is asked of an observer before it is believed, in zero bits of a hash; each bit more doubles it. At 24 it
 # takes some seconds, at 0 nothing. Nodes of one network should ask for the same: this node does up to 4 bits more.
-# admission_bits = {admission_bits}
+{admission_bits}
 # Connections that an observer keeps up by dialling, validators first. (Validators keep up those among each other.)
 # target_connections = {target_connections}
 # Observers that may stay because they dialled this node. More are told addresses and let go.
@@ -267,6 +283,12 @@ impl Template {
 # cache_size = 1024
 # Seconds that local programs have to validate an announcement; then it is dropped without blame.
 # validation_timeout = 60
+
+[mining]
+# Threads that mine, in networks where proofs of work decide; without any the node follows the chain all the same.
+{mining_threads}
+# A file to which a line of JSON is added for each block that is adopted or undone.
+# block_log = "blocks.jsonl"
 
 [log]
 # What is logged, as in RUST_LOG: error, warn, info, debug or trace, also by module ("info,conclave=debug").
@@ -339,6 +361,7 @@ mod tests {
             [Layer {
                 api: ApiLayer { token_file: None, ..layer.api.clone() },
                 gossip: GossipLayer { listen: None, ..layer.gossip.clone() },
+                mining: MiningLayer { block_log: None, ..layer.mining.clone() },
                 network: NetworkLayer { peers: None, ..layer.network.clone() },
                 validator_key: None,
                 ..layer

@@ -12,6 +12,7 @@ pub mod file;
 pub mod gossip;
 pub mod located;
 pub mod meeting;
+pub mod mining;
 pub mod voidphone;
 
 pub use gossip::{GossipConfig, GossipLayer};
@@ -21,6 +22,7 @@ use conclave_simulator::adversaries::Misbehaviour;
 use discovery::{DiscoveryConfig, DiscoveryLayer};
 use libp2p::Multiaddr;
 pub use meeting::{MeetingConfig, MeetingLayer};
+pub use mining::{MiningConfig, MiningLayer};
 use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
@@ -70,6 +72,8 @@ pub struct NodeConfig {
     pub api: ApiConfig,
     /// The gossip API, and announcements.
     pub gossip: GossipConfig,
+    /// Mining, and the log of blocks.
+    pub mining: MiningConfig,
     /// Logging.
     pub log: LogConfig,
     /// What it does wrong on purpose (default nothing). Only flags say it, two at a time.
@@ -152,6 +156,8 @@ pub struct Layer {
     pub gossip: GossipLayer,
     /// A file in the format of [`voidphone`]; only flags and environment name one.
     pub voidphone: Option<PathBuf>,
+    /// Mining, and the log of blocks.
+    pub mining: MiningLayer,
     /// Logging.
     pub log: LogLayer,
 }
@@ -326,6 +332,7 @@ impl NodeConfig {
             discovery: set.discovery.resolve()?,
             api,
             gossip: set.gossip.resolve()?,
+            mining: set.mining.resolve(),
             log: LogConfig {
                 filter: set.log.filter.unwrap_or_else(|| "info".into()),
                 format: set.log.format.unwrap_or_default(),
@@ -363,6 +370,7 @@ impl Layer {
                 hostnames: self.api.hostnames.or(below.api.hostnames),
             },
             gossip: self.gossip.over(below.gossip),
+            mining: self.mining.over(below.mining),
             voidphone: self.voidphone.or(below.voidphone),
             log: LogLayer {
                 filter: self.log.filter.or(below.log.filter),

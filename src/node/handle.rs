@@ -9,7 +9,7 @@ use crate::{
     storage::Database,
 };
 use conclave_ledger::{
-    block::Decided,
+    block::{Block, Decided},
     chain::{Applied, Chain},
     hash::{Hash, TransactionId},
     keys::PublicKey,
@@ -18,7 +18,7 @@ use conclave_ledger::{
     signed::{Height, Value},
     transaction::SharedTransaction,
 };
-use conclave_protocol::known_peers::KnownPeers;
+use conclave_protocol::{known_peers::KnownPeers, mining::Mining};
 use libp2p::Multiaddr;
 use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -48,6 +48,8 @@ pub struct NodeView<'a> {
     pub status: &'a NodeStatus,
     /// Decided heights that are in the log but not in the database yet, ascending.
     pub recent: &'a std::collections::BTreeMap<Height, RecentHeight>,
+    /// Branches and their work, where that decides.
+    pub mining: Option<&'a Mining>,
 }
 
 /// A decided height with its proof, if that is known yet.
@@ -70,6 +72,10 @@ pub struct NodeStatus {
     pub listen: Vec<String>,
     /// The validator key, if it has one.
     pub validator: Option<PublicKey>,
+    /// Whether it searches for a block at this moment.
+    pub is_mining: bool,
+    /// Its hashes in a second, over the last seconds.
+    pub hash_rate: f64,
     /// The height it is catching up to, while it does.
     pub catching_up_to: Option<Height>,
     /// The height that cannot close for want of a quorum, while there is one.
@@ -126,6 +132,8 @@ pub enum NodeEvent {
         /// The height.
         height: Height,
     },
+    /// A block was undone for a branch with more work.
+    Undone(Arc<Block>),
     /// A height cannot close: too few validators are reachable.
     Halted {
         /// The height.

@@ -27,6 +27,11 @@ struct Told {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Broken {
+    rule: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct Kind {
     kind: &'static str,
 }
@@ -67,6 +72,8 @@ pub(super) struct Metrics {
     peer_transactions: Family<Outcome, Counter>,
     known_peers: Family<Told, Gauge>,
     pub(super) records_refused: Counter,
+    pub(super) undone_blocks: Counter,
+    refused_blocks: Family<Broken, Counter>,
     sent: Family<Kind, Counter>,
     unsent: Family<Kind, Counter>,
     sent_bytes: Family<Kind, Counter>,
@@ -92,6 +99,8 @@ impl Metrics {
             peer_transactions: Family::default(),
             known_peers: Family::default(),
             records_refused: Counter::default(),
+            undone_blocks: Counter::default(),
+            refused_blocks: Family::default(),
             sent: Family::default(),
             unsent: Family::default(),
             sent_bytes: Family::default(),
@@ -159,6 +168,16 @@ impl Metrics {
             metrics.records_refused.clone(),
         );
         registry.register(
+            "undone_blocks",
+            "Blocks undone for a branch with more work",
+            metrics.undone_blocks.clone(),
+        );
+        registry.register(
+            "refused_blocks",
+            "Headers and blocks of peers that were refused, by the rule that they break",
+            metrics.refused_blocks.clone(),
+        );
+        registry.register(
             "unsent_frames",
             "Frames that were not sent, because too much waits for their peer",
             metrics.unsent.clone(),
@@ -180,6 +199,10 @@ impl Metrics {
 
     pub(super) fn unsent(&self, channel: Channel, frames: u64) {
         self.unsent.get_or_create(&Kind { kind: channel_name(channel) }).inc_by(frames);
+    }
+
+    pub(super) fn block_refused(&self, rule: &'static str) {
+        self.refused_blocks.get_or_create(&Broken { rule }).inc();
     }
 
     pub(super) fn denied(&self, by: &'static str) {

@@ -4,11 +4,13 @@
 //! - `network.rs`: the swarm; `events.rs` and `effects.rs`: what comes from it, and what it is told.
 //! - `tracking.rs`: the trackers, `tracker_metrics.rs` what is counted of them. `finding.rs`: other finders, NAT.
 //! - `dialling.rs`: dials that somebody waits for.
-//! - `known_peers_file.rs`: who is known, over a restart. `solver.rs`: proofs of work.
+//! - `known_peers_file.rs`: who is known, over a restart. `solver.rs`: proofs of work to be admitted.
+//! - `miner.rs`: the search for blocks. `block_log.rs`: a line for each block as it is adopted or undone.
 //! - `misbehaviour.rs`: faults on purpose, between the logic and the loop.
 //! - `persistence.rs`: the log's and the database's. `gossip.rs`: the local modules.
 //! - [`handle`]: how the rest of the process talks to it. `metrics.rs`: what Prometheus is told.
 
+mod block_log;
 mod dialling;
 mod driver;
 mod effects;
@@ -18,6 +20,7 @@ mod gossip;
 pub mod handle;
 mod known_peers_file;
 mod metrics;
+mod miner;
 mod misbehaviour;
 mod network;
 mod persistence;
@@ -141,6 +144,19 @@ pub enum NodeError {
     /// Signals.
     #[error("cannot wait for signals: {0}")]
     Signals(std::io::Error),
+    /// The block log.
+    #[error("cannot write the block log {}: {source}; name another file with --block-log, or none", .path.display())]
+    BlockLog {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Somebody is to mine where validators decide.
+    #[error(
+        "validators decide in this network, so there is nothing to mine: leave --mine away, and mining.threads in the file"
+    )]
+    NothingToMine,
     /// Somebody is to misbehave who does not decide.
     #[error(
         "only a validator can misbehave, and this node has no validator key: give one with --validator-key, or take --misbehave away"
@@ -158,8 +174,13 @@ pub enum NodeError {
 pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let genesis = Arc::new(genesis_file::read(&config.genesis)?);
     let node_key = keys::load(&config.node_key, &config.passphrases)?;
+    let is_mined = genesis.proof_of_work.is_some();
+    if config.mining.threads > 0 && !is_mined {
+        return Err(NodeError::NothingToMine);
+    }
+    // Where work decides, nobody has a vote.
     let validator_key =
-        config.validator_key.as_ref().map(|path| keys::load(path, &config.passphrases)).transpose()?;
+        config.validator_key.as_ref().filter(|_| !is_mined).map(|path| keys::load(path, &config.passphrases)).transpose()?;
     let identity = keys::node_identity(&node_key);
     let peer_id = identity.public().to_peer_id();
     let mut opened = persistence::open(&config.home, genesis.clone())?;
@@ -198,6 +219,7 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         peer: Peer::from_bytes(&peer_id.to_bytes()).expect("an Ed25519 peer id has 38 bytes"),
         node_key,
         validator_key: validator_key.clone(),
+        mines: config.mining.threads > 0,
         version: version.to_owned(),
         meeting: config.meeting.logic(),
         pool: Default::default(),
@@ -238,9 +260,14 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         "the node is up"
     );
     let gossip = gossip::Gossip::new(modules, gossip_metrics, Some(voice));
+    let block_log = match &config.mining.block_log {
+        Some(path) => block_log::BlockLog::open(path)
+            .map_err(|source| NodeError::BlockLog { path: path.clone(), source })?,
+        None => block_log::BlockLog::default(),
+    };
     let driver =
         driver::Driver::new(node, network_side, persistence, metrics, handle.clone(), start, &config);
-    let result = driver.with_modules(gossip).with_conduct(conduct).run(request_queue, disk_events).await;
+    let result = driver.with_modules(gossip).with_conduct(conduct).with_block_log(block_log).run(request_queue, disk_events).await;
     handle.stop();
     match api.await {
         Ok(served) => result.and(served.map_err(NodeError::from)),

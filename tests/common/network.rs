@@ -90,13 +90,23 @@ impl Network {
 
     /// A network of `nodes` validators, of which the first `running` run and are connected.
     pub(crate) fn start_some(nodes: usize, running: usize, delta_ms: u64) -> Self {
+        let mut network = Self::make(nodes, &["--delta-ms", &delta_ms.to_string()]);
+        (0..running).for_each(|node| network.run(node));
+        (0..running).for_each(|node| network.wait_connected(node, running - 1));
+        network
+    }
+
+    /// A network of `nodes` that were all up once and connected, and of which none runs now; `up` is told more.
+    pub(crate) fn make(nodes: usize, arguments: &[&str]) -> Self {
         // A test that failed while it held the lock has said why.
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("net");
         let ready = folder.path().join("ready");
         let mut up = program()
-            .args(["up", "-n", &nodes.to_string(), "--delta-ms", &delta_ms.to_string(), "--ready-file"])
+            .args(["up", "-n", &nodes.to_string()])
+            .args(arguments)
+            .arg("--ready-file")
             .arg(&ready)
             .arg("--home")
             .arg(&home)
@@ -112,7 +122,7 @@ impl Network {
             let nodes = description["nodes"].as_array().unwrap();
             nodes.iter().map(|node| node[field].as_str().unwrap().to_owned()).collect()
         };
-        let mut network = Self {
+        Self {
             apis: of("api"),
             names: of("name"),
             processes: (0..nodes).map(|_| None).collect(),
@@ -120,10 +130,7 @@ impl Network {
             home,
             _folder: folder,
             _turn: turn,
-        };
-        (0..running).for_each(|node| network.run(node));
-        (0..running).for_each(|node| network.wait_connected(node, running - 1));
-        network
+        }
     }
 
     pub(crate) fn node_home(&self, node: usize) -> PathBuf {

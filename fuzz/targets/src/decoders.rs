@@ -19,7 +19,7 @@ use conclave_ledger::{
 };
 use conclave_protocol::{
     admission, announcements::Announcement, consensus, dissemination, gather, handshake,
-    known_peers::SavedPeers, node::LogRecord, peer_exchange, peer_record::PeerRecord, sync,
+    known_peers::SavedPeers, mining, node::LogRecord, peer_exchange, peer_record::PeerRecord, sync,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
@@ -57,6 +57,9 @@ const MESSAGES: &[Decoder] = &[
     laws::<peer_exchange::Response>,
     laws::<sync::Request>,
     laws::<sync::Response>,
+    laws::<mining::CompactBlock>,
+    laws::<mining::Request>,
+    laws::<mining::Response>,
     laws::<SavedPeers>,
     log_record,
     gathering,

@@ -34,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("gather", machines::gather),
     ("handshake", machines::handshake),
     ("known_peers", machines::known_peers),
+    ("mining", machines::mining),
     ("peer_exchange", machines::peer_exchange),
     ("sync", machines::sync),
     ("node", node::node),

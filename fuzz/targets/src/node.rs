@@ -106,6 +106,7 @@ fn config(source: &mut Unstructured<'_>) -> Config {
         peer: world::peer(OWN),
         node_key: world::node_key(OWN),
         validator_key: (!chance(source, 64)).then(|| world::validator_key(OWN)),
+        mines: false,
         version: "fuzzed".into(),
         meeting: meeting::Config {
             admission_bits: world::BITS,

@@ -39,6 +39,7 @@ pub static GENESIS: LazyLock<Arc<Genesis>> = LazyLock::new(|| {
         delta_ms: 500,
         created_ms: 1_000,
         stamp_bits: BITS,
+        proof_of_work: None,
         limits: Limits::default(),
         validators: (0..VALIDATORS).map(validator).collect(),
         senders: vec![validator_key(VALIDATORS).public()],
@@ -125,6 +126,7 @@ pub fn block(height: Height, leader: usize, number: usize) -> Arc<Block> {
         state: Hash::ZERO,
         proofs: Block::proofs_hash(&[]),
         transactions: Block::transactions_root(&transactions),
+        work: None,
     };
     Arc::new(Block { header, proofs: Vec::new(), transactions })
 }

@@ -8,6 +8,7 @@ use crate::{
     hash::{Hash, TransactionId},
     keys::Batch,
     proof::{Proof, ProofError},
+    proof_of_work::WorkError,
     signed::{Height, Value},
     state::View,
     transaction::{SharedTransaction, signed_bytes},
@@ -120,6 +121,9 @@ pub enum BlockError {
         /// The rule that it breaks.
         error: ProofError,
     },
+    /// The proof of work, or a rule that its header breaks.
+    #[error(transparent)]
+    Work(#[from] WorkError),
     /// No transaction: an idle chain has no blocks.
     #[error("the block has no transaction")]
     Empty,
@@ -144,6 +148,26 @@ pub enum BlockError {
         /// The rule.
         error: TransactionError,
     },
+}
+
+impl BlockError {
+    /// The rule's name, for metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::WrongNetwork(_) => "network",
+            Self::Height { .. } => "height",
+            Self::Parent { .. } => "parent",
+            Self::Leader => "leader",
+            Self::Timestamp { .. } => "timestamp",
+            Self::State { .. } => "state",
+            Self::ProofsHash | Self::ProofCount { .. } | Self::Proof { .. } => "proofs",
+            Self::Work(error) => error.name(),
+            Self::Empty => "empty",
+            Self::BodyTooLarge { .. } => "body-size",
+            Self::TransactionsRoot => "body",
+            Self::Transaction { .. } => "transaction",
+        }
+    }
 }
 
 /// What the caller has verified before, so that it is not verified again.
@@ -200,7 +224,7 @@ pub fn check_transaction(
 }
 
 /// Applies a transaction that [`check_transaction`] has let through in the same state.
-pub(super) fn apply_transaction(
+pub(crate) fn apply_transaction(
     transaction: &SharedTransaction,
     at: &HeightContext<'_>,
     view: &mut View<'_>,
@@ -230,20 +254,15 @@ fn check_place(chain: &Chain, network: Hash, height: Height, parent: Hash) -> Re
     Ok(())
 }
 
+/// What every engine asks of a header.
 pub(super) fn check_header(chain: &Chain, block: &Block) -> Result<(), BlockError> {
     let header = &block.header;
     check_place(chain, header.network, header.height, header.parent)?;
-    if header.leader != chain.leader {
-        return Err(BlockError::Leader);
-    }
     if header.timestamp <= chain.tip.timestamp {
         return Err(BlockError::Timestamp { found: header.timestamp, parent: chain.tip.timestamp });
     }
     if header.state != chain.root {
         return Err(BlockError::State { found: header.state, expected: chain.root });
-    }
-    if block.transactions.is_empty() {
-        return Err(BlockError::Empty);
     }
     if header.proofs != Block::proofs_hash(&block.proofs) {
         return Err(BlockError::ProofsHash);
@@ -251,7 +270,18 @@ pub(super) fn check_header(chain: &Chain, block: &Block) -> Result<(), BlockErro
     Ok(())
 }
 
-pub(super) fn check_proofs(chain: &Chain, block: &Block, known: &impl Knowledge) -> Result<(), BlockError> {
+/// What a validator set asks of a block: that the leader built it, and for something.
+pub(super) fn check_leader(chain: &Chain, block: &Block) -> Result<(), BlockError> {
+    if block.header.leader != chain.leader {
+        return Err(BlockError::Leader);
+    }
+    if block.transactions.is_empty() {
+        return Err(BlockError::Empty);
+    }
+    Ok(())
+}
+
+pub(super) fn check_proofs(chain: &Chain, block: &Block, known: &dyn Knowledge) -> Result<(), BlockError> {
     let unproven: Vec<(Height, Value)> = chain.unproven().collect();
     if block.proofs.len() != unproven.len() {
         return Err(BlockError::ProofCount { found: block.proofs.len(), expected: unproven.len() });

@@ -31,6 +31,7 @@ fn genesis() -> Arc<Genesis> {
         delta_ms: 500,
         created_ms: NOW,
         stamp_bits: 8,
+        proof_of_work: None,
         limits: Limits::default(),
         validators: (0..4).map(|n| Validator { name: format!("v{n}"), key: key(n).public() }).collect(),
         senders: vec![key(50).public()],

@@ -1,12 +1,14 @@
 //! What takes decided heights back (rule R1): kept from the oldest height without a certificate on, within
 //! [`UNDO_HEIGHTS`], and stored beside the state so that a restart forgets none of it.
 
-use super::Tip;
+use super::{Tip, tip_key, work_key};
 use crate::{
     block::Decided,
     bytes::Bytes,
     codec::{self, DecodeError},
+    genesis::Genesis,
     keys::PublicKey,
+    proof_of_work::{Position, Progress},
     signed::Height,
     state::Changes,
     validators::ValidatorSet,
@@ -14,7 +16,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// How many heights back a decision without a certificate can still be undone.
+/// How many heights back a decision of validators without a certificate can still be undone.
 pub const UNDO_HEIGHTS: usize = 64;
 
 /// Version of the stored form.
@@ -47,6 +49,15 @@ struct Stored {
 }
 
 impl Undo {
+    /// Where the chain stood before the height by the work done on it, under that engine.
+    pub fn before(&self, genesis: &Genesis) -> Option<Position> {
+        genesis.proof_of_work.as_ref()?;
+        let bytes = |key: &Vec<u8>| self.changes.get(key)?.as_deref();
+        let tip: Tip = cbor4ii::serde::from_slice(bytes(&tip_key())?).ok()?;
+        let progress: Progress = cbor4ii::serde::from_slice(bytes(&work_key())?).ok()?;
+        Some(Position::of(&tip, progress))
+    }
+
     /// The bytes to be stored, in canonical CBOR.
     pub fn encode(&self) -> Vec<u8> {
         let changes = self.changes.iter().map(|(key, value)| (Bytes(key.clone()), value.clone().map(Bytes)));
@@ -99,11 +110,18 @@ pub struct BrokenUndo {
 }
 
 /// The heights that can be undone: consecutive ones, the last of which is the tip, the first without a certificate.
-#[derive(Default)]
-pub(super) struct UndoLog(BTreeMap<Height, Undo>);
+pub(super) struct UndoLog {
+    heights: BTreeMap<Height, Undo>,
+    /// Most of them.
+    limit: usize,
+}
 
 impl UndoLog {
-    pub(super) fn restore(heights: Vec<(Height, Undo)>, tip: &Tip) -> Result<Self, BrokenUndo> {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { heights: BTreeMap::new(), limit }
+    }
+
+    pub(super) fn restore(heights: Vec<(Height, Undo)>, tip: &Tip, limit: usize) -> Result<Self, BrokenUndo> {
         let broken = BrokenUndo { tip: tip.height };
         let first = (tip.height + 1).checked_sub(heights.len() as Height).ok_or(broken)?;
         let in_order = heights
@@ -111,33 +129,33 @@ impl UndoLog {
             .zip(first..)
             .all(|((height, undo), expected)| *height == expected && undo.decided.height() == expected);
         let ends_at_tip = heights.last().is_none_or(|(_, undo)| undo.decided.hash() == tip.hash);
-        if !in_order || !ends_at_tip || heights.len() > UNDO_HEIGHTS {
+        if !in_order || !ends_at_tip || heights.len() > limit {
             return Err(broken);
         }
-        let mut log = Self(heights.into_iter().collect());
+        let mut log = Self { heights: heights.into_iter().collect(), limit };
         log.forget();
         Ok(log)
     }
 
     pub(super) fn get(&self, height: Height) -> Option<&Undo> {
-        self.0.get(&height)
+        self.heights.get(&height)
     }
 
     pub(super) fn oldest(&self) -> Option<Height> {
-        self.0.keys().next().copied()
+        self.heights.keys().next().copied()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Height, &Undo)> {
-        self.0.iter().map(|(height, undo)| (*height, undo))
+        self.heights.iter().map(|(height, undo)| (*height, undo))
     }
 
     pub(super) fn push(&mut self, height: Height, undo: Undo) {
-        self.0.insert(height, undo);
+        self.heights.insert(height, undo);
         self.forget();
     }
 
     pub(super) fn certified(&mut self, height: Height) {
-        if let Some(undo) = self.0.get_mut(&height) {
+        if let Some(undo) = self.heights.get_mut(&height) {
             undo.certified = true;
             self.forget();
         }
@@ -153,14 +171,14 @@ impl UndoLog {
         if oldest.is_none_or(|oldest| height < oldest) || height > tip {
             return Err(CannotUndo { height, oldest });
         }
-        let undone = self.0.split_off(&height);
+        let undone = self.heights.split_off(&height);
         self.forget();
         Ok(undone.into_values().rev())
     }
 
     fn forget(&mut self) {
-        while self.0.len() > UNDO_HEIGHTS || self.0.values().next().is_some_and(|undo| undo.certified) {
-            self.0.pop_first();
+        while self.heights.len() > self.limit || self.heights.values().next().is_some_and(|undo| undo.certified) {
+            self.heights.pop_first();
         }
     }
 }

@@ -4,20 +4,17 @@
 //! SHA-256(domain tag ‖ network id ‖ verifier's peer id ‖ prover's peer id ‖ nonce ‖ solution)
 //! ```
 //! Nonce and solution are 64-bit numbers, big-endian. A peer id is a multihash and says its own length, so no two
-//! puzzles have the same bytes. All but the last block of the input is the same for every solution and is hashed once;
-//! each attempt then costs one compression, by the processor's own SHA instructions where it has them.
+//! puzzles have the same bytes. How a solution is searched for: [`search`].
 
 use crate::peer::Peer;
-use conclave_ledger::hash::{Hash, NetworkId};
-use sha2::{Digest, Sha256, block_api::compress256};
+use conclave_ledger::{
+    hash::{Hash, NetworkId},
+    proof_of_work::search,
+};
+use sha2::{Digest, Sha256};
 
 /// Most bits that a puzzle can ask for.
 pub const MAX_BITS: u8 = 48;
-
-const BLOCK: usize = 64;
-/// The state of SHA-256 before the first block (FIPS 180-4, section 5.3.3).
-const INITIAL: [u32; 8] =
-    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// What work is done for: work for one is none for the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,51 +68,28 @@ impl Puzzle {
 
     /// The search for a solution.
     pub fn search(&self) -> Search {
-        Search::new(&self.prefix(), self.bits)
+        Search { search: search::Search::new(&self.prefix()), bits: u32::from(self.bits) }
     }
 }
 
-/// A search for a solution, with everything hashed that is the same for all.
+/// A search for a solution.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// The state after the whole blocks before the solution.
-    state: [u32; 8],
-    /// The rest of the input with the padding: one block, or two.
-    tail: Vec<[u8; BLOCK]>,
-    /// Where the solution is in the tail.
-    offset: usize,
+    search: search::Search,
     bits: u32,
 }
 
 impl Search {
-    fn new(prefix: &[u8], bits: u8) -> Self {
-        let (whole, rest) = prefix.as_chunks::<BLOCK>();
-        let mut state = INITIAL;
-        compress256(&mut state, whole);
-        // FIPS 180-4, section 5.1.1: a one bit, zeros, and the length in bits.
-        let mut tail = rest.to_vec();
-        tail.extend_from_slice(&[0; 8]);
-        tail.push(0x80);
-        let length = 8 * (prefix.len() as u64 + 8);
-        tail.resize((tail.len() + 8).next_multiple_of(BLOCK) - 8, 0);
-        tail.extend_from_slice(&length.to_be_bytes());
-        let tail = tail.as_chunks::<BLOCK>().0.to_vec();
-        Self { state, tail, offset: rest.len(), bits: u32::from(bits) }
-    }
-
     /// The first solution among `count` numbers from `start` on.
     pub fn attempt(&mut self, start: u64, count: u64) -> Option<u64> {
-        (0..count).map(|step| start.wrapping_add(step)).find(|solution| self.is_solved_by(*solution))
+        let bits = self.bits;
+        self.search.find(start, count, |digest| has_zeros(digest, bits))
     }
+}
 
-    #[inline]
-    fn is_solved_by(&mut self, solution: u64) -> bool {
-        self.tail.as_flattened_mut()[self.offset..self.offset + 8].copy_from_slice(&solution.to_be_bytes());
-        let mut state = self.state;
-        compress256(&mut state, &self.tail);
-        let first = u64::from(state[0]) << 32 | u64::from(state[1]);
-        first.leading_zeros() >= self.bits
-    }
+fn has_zeros(digest: &[u32; 8], bits: u32) -> bool {
+    let first = u64::from(digest[0]) << 32 | u64::from(digest[1]);
+    first.leading_zeros() >= bits
 }
 
 #[cfg(test)]
@@ -145,7 +119,7 @@ mod tests {
         fn search_and_check_agree(puzzle in puzzle(), start in any::<u64>()) {
             let mut search = puzzle.search();
             for solution in (0..64).map(|step| start.wrapping_add(step)) {
-                prop_assert_eq!(search.is_solved_by(solution), puzzle.is_solved_by(solution));
+                prop_assert_eq!(search.attempt(solution, 1).is_some(), puzzle.is_solved_by(solution));
             }
             if let Some(found) = search.attempt(start, 1 << 16) {
                 prop_assert!(puzzle.is_solved_by(found));

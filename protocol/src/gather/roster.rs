@@ -67,6 +67,7 @@ pub(super) fn genesis(terms: &Terms, cards: &BTreeMap<Peer, SignedCard>) -> Resu
         delta_ms: terms.delta_ms,
         created_ms: clocks.get(clocks.len().saturating_sub(1) / 2).copied().unwrap_or_default(),
         stamp_bits: STAMP_BITS,
+        proof_of_work: None,
         limits: Limits::default(),
         validators: by_name.iter().map(|card| card.validator.clone()).collect(),
         senders: Vec::new(),

@@ -31,9 +31,9 @@ pub const BODY_TARGET_BYTES: usize = 1 << 20;
 
 /// What need not be verified again: transactions of the pool, and proofs whose every signature is in one that is
 /// known.
-struct Verified<'a> {
-    pool: &'a Pool,
-    proofs: &'a BTreeMap<Height, Proof>,
+pub(super) struct Verified<'a> {
+    pub(super) pool: &'a Pool,
+    pub(super) proofs: &'a BTreeMap<Height, Proof>,
 }
 
 impl Knowledge for Verified<'_> {
@@ -257,6 +257,9 @@ impl Node {
 
     /// Tells everybody that the next height begins.
     pub(super) fn begin(&mut self, clock: Clock) {
+        if self.mining.is_some() {
+            return self.begin_mining(clock);
+        }
         let height = self.chain.next_height();
         self.executions.clear();
         self.at_hand.retain(|(_, block)| block.header.height + 1 >= height);

@@ -6,13 +6,14 @@ use crate::{
     announcements,
     handshake::{self, RefusalReason},
     known_peers::{SavedPeers, Source},
+    mining,
     peer::Peer,
     penalty::Severity,
     sync,
     time::Time,
 };
 use conclave_ledger::{
-    block::Decided,
+    block::{Block, Decided, Header},
     chain::Applied,
     hash::TransactionId,
     keys::PublicKey,
@@ -141,6 +142,20 @@ pub enum Input {
     Announcement(Peer, announcements::Message),
     /// A local module wants something.
     Module(announcements::Command),
+    /// The work of [`Effect::Mine`] is done.
+    Mined {
+        /// Its number.
+        ticket: u64,
+        /// The nonce with which the hash meets the target.
+        nonce: u64,
+    },
+    /// What storage found for [`Effect::FindBlocks`].
+    BlocksFound {
+        /// The number of the search.
+        token: u64,
+        /// The answer.
+        response: mining::Response,
+    },
     /// What storage found for [`Effect::Lookup`].
     LookedUp {
         /// The number of the lookup.
@@ -173,6 +188,23 @@ pub enum Effect {
     },
     /// Give the search with this number up.
     CancelSolve(u64),
+    /// Search for the nonce of a header, away from the loop and instead of what was searched for before; answered by
+    /// [`Input::Mined`].
+    Mine {
+        /// Its number.
+        ticket: u64,
+        /// The header.
+        header: Box<Header>,
+    },
+    /// Search for no nonce any more.
+    StopMining,
+    /// Find what a peer asks for in storage, where proofs of work decide; answered by [`Input::BlocksFound`].
+    FindBlocks {
+        /// Its number.
+        token: u64,
+        /// What.
+        request: mining::Request,
+    },
     /// Write down who is known.
     SavePeers(SavedPeers),
     /// The node wants to know more peers: ask the trackers and the other finders; answered by [`Input::Found`], as
@@ -382,6 +414,15 @@ pub enum Notice {
     },
     /// The node is at the tip again.
     CaughtUp(Height),
+    /// Blocks were undone, ascending, for a branch with more work, whose blocks follow as decided ones.
+    Undone(Vec<Arc<Block>>),
+    /// A header or block was refused by the rule of this name.
+    BlockRefused {
+        /// The rule.
+        rule: &'static str,
+    },
+    /// A peer's chain parts from this node's further back than this node goes.
+    Diverged(Peer),
     /// A validator signed twice; evidence was submitted.
     Misbehaved {
         /// Whose key.

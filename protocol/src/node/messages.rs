@@ -4,6 +4,7 @@ use super::{Block, Channel, Clock, Effect, Node, Protocol};
 use crate::{
     admission, consensus, dissemination, exchange, handshake,
     machine::{Input, Machine},
+    mining,
     peer::Peer,
     peer_exchange,
     penalty::Penalty,
@@ -62,6 +63,12 @@ impl Node {
             return self.penalize(peer, Penalty::serious("a message before its handshake was done"), clock);
         }
         match channel {
+            Channel::Consensus if self.mining.is_some() => {
+                let limit = mining::MAX_COMPACT_BYTES;
+                if let Some(compact) = self.decode(peer, bytes, limit, "block announcement", clock) {
+                    self.announced_block(peer, compact, clock);
+                }
+            }
             Channel::Consensus => {
                 let limit = self.consensus_frame_limit();
                 let message = self.decode::<consensus::Message>(peer, bytes, limit, "consensus", clock);
@@ -154,6 +161,15 @@ impl Node {
                     self.penalize(peer, Penalty::serious("a request before its handshake was done"), clock);
                 }
             }
+            Protocol::Sync if self.mining.is_some() => {
+                match self.decode(peer, bytes, mining::MAX_REQUEST_BYTES, "sync", clock) {
+                    Some(request) => {
+                        let message = mining::Message::Request { number, request };
+                        self.mining_input(Input::Received(peer, message), clock);
+                    }
+                    None => self.effects.push_back(Effect::Ignore { number }),
+                }
+            }
             Protocol::Sync => match self.decode(peer, bytes, sync::MAX_REQUEST_BYTES, "sync", clock) {
                 Some(request) => {
                     if let sync::Request::Status { height, .. } = request {
@@ -191,6 +207,12 @@ impl Node {
                 if let Some(response) = self.decode(peer, bytes, limit, "handshake", clock) {
                     let message = handshake::Message::Response { number, response };
                     self.handshake.handle(Input::Received(peer, message), clock.time);
+                }
+            }
+            Protocol::Sync if self.mining.is_some() => {
+                match self.decode(peer, bytes, mining::MAX_RESPONSE_BYTES, "sync", clock) {
+                    Some(response) => self.mining_response(peer, number, response, clock),
+                    None => self.request_failed(peer, protocol, number, clock),
                 }
             }
             Protocol::Sync => match self.decode(peer, bytes, sync::MAX_RESPONSE_BYTES, "sync", clock) {
@@ -233,6 +255,9 @@ impl Node {
             Protocol::Handshake => {
                 let command = handshake::Command::RequestFailed { peer, number };
                 self.handshake.handle(Input::Command(command), clock.time);
+            }
+            Protocol::Sync if self.mining.is_some() => {
+                self.mining_command(mining::Command::RequestFailed { peer, number }, clock);
             }
             Protocol::Sync => self.sync_command(sync::Command::RequestFailed { peer, number }, clock),
             Protocol::Admission => {

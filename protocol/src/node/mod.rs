@@ -16,6 +16,7 @@
 //! - `deciding.rs`: what consensus hands to the chain. `restoring.rs`: what a restart gives back to both.
 //! - `transactions.rs`: dissemination and the pool.
 //! - `announcements.rs`: gossipsub, and the local modules.
+//! - `mining.rs`: what stands in the place of consensus and sync where proofs of work decide.
 //! - `following.rs`: sync and the chain. `proving.rs`: proofs of the last heights, and what outranks what.
 //! - `duties.rs`: transactions that a validator sends of its own accord.
 //! - `meeting.rs`: whom to meet, and what that costs.
@@ -28,6 +29,7 @@ mod following;
 pub mod io;
 pub mod meeting;
 mod messages;
+mod mining;
 mod peers;
 mod proving;
 pub mod record;
@@ -46,6 +48,7 @@ use crate::{
     handshake::{self, Handshake},
     known_peers::{self, KnownPeers, SavedPeers},
     machine::{Input as MachineInput, Machine},
+    mining::{self as mining_machine, Miner, MinerCommand, Mining},
     peer::Peer,
     penalty::Scores,
     rules::Rules,
@@ -80,6 +83,8 @@ pub struct Config {
     pub node_key: SecretKey,
     /// The validator key, on validators.
     pub validator_key: Option<SecretKey>,
+    /// Whether it mines, where proofs of work decide.
+    pub mines: bool,
     /// What peers are told of the program.
     pub version: String,
     /// How it meets strangers.
@@ -132,6 +137,9 @@ pub struct Node {
     handshake: Handshake,
     meeting: Meeting,
     consensus: Option<Consensus>,
+    /// In the place of consensus and sync, where proofs of work decide.
+    mining: Option<Mining>,
+    miner: Option<Miner>,
     dissemination: Dissemination,
     sync: Sync,
     announcements: Announcements,
@@ -173,7 +181,8 @@ impl Node {
             LogRecord::Signed(signed) => Some(signed.clone()),
             _ => None,
         });
-        let consensus = config.validator_key.clone().map(|key| {
+        let is_mined = genesis.proof_of_work.is_some();
+        let consensus = config.validator_key.clone().filter(|_| !is_mined).map(|key| {
             let consensus_config = consensus::Config {
                 network: restored.chain.network(),
                 delta,
@@ -188,6 +197,8 @@ impl Node {
             handshake: Handshake::new(peers::handshake_config(&config, &restored.chain)),
             meeting: Meeting::new(&config, &restored.chain, clock.time),
             consensus,
+            mining: None,
+            miner: (is_mined && config.mines).then(Miner::default),
             dissemination: Dissemination::new(dissemination::Config::for_delta(delta)),
             sync: Sync::new(sync::Config::for_delta(delta, !is_validator)),
             pool: Pool::new(config.pool.clone()),
@@ -211,6 +222,7 @@ impl Node {
             effects: VecDeque::new(),
         };
         let open = node.replay(restored.log)?;
+        node.mining = Mining::new(mining_machine::Config::for_delta(delta), &node.chain);
         node.recall_decisions(clock);
         node.begin(clock);
         node.meeting.known.restore(restored.known_peers, clock.time);
@@ -257,6 +269,10 @@ impl Node {
             Input::Solved { ticket, solution } => self.solved(ticket, solution, clock),
             Input::Announcement(peer, message) => self.receive_announcement(peer, message, clock),
             Input::Module(command) => self.module_command(command, clock),
+            Input::Mined { ticket, nonce } => self.miner_command(MinerCommand::Found { ticket, nonce }, clock),
+            Input::BlocksFound { token, response } => {
+                self.mining_command(mining_machine::Command::Found { token, response }, clock);
+            }
             Input::LookedUp { token, response } => {
                 self.sync.handle(MachineInput::Command(sync::Command::Found { token, response }), clock.time);
             }
@@ -274,6 +290,12 @@ impl Node {
         if let Some(consensus) = &mut self.consensus {
             consensus.handle_timeout(clock.time);
         }
+        if let Some(mining) = &mut self.mining {
+            mining.handle_timeout(clock.time);
+        }
+        if let Some(miner) = &mut self.miner {
+            miner.handle_timeout(clock.time);
+        }
         self.remind(clock);
         self.settle(clock);
     }
@@ -288,6 +310,8 @@ impl Node {
             self.sync.poll_timeout(),
             self.announcements.poll_timeout(),
             consensus,
+            self.mining.as_ref().and_then(Machine::poll_timeout),
+            self.miner.as_ref().and_then(Machine::poll_timeout),
             self.remind_at,
         ];
         others.into_iter().flatten().min()
@@ -334,10 +358,11 @@ impl Node {
             let handshake = self.drain_handshake(clock);
             let meeting = self.drain_meeting(clock);
             let consensus = self.drain_consensus(clock);
+            let mining = self.drain_mining(clock);
             let dissemination = self.drain_dissemination(clock);
             let sync = self.drain_sync(clock);
             let announcements = self.drain_announcements(clock);
-            if !(handshake || meeting || consensus || dissemination || sync || announcements) {
+            if !(handshake || meeting || consensus || mining || dissemination || sync || announcements) {
                 break;
             }
         }

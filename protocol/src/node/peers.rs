@@ -62,7 +62,10 @@ impl Node {
                 self.heights.insert(peer, height);
                 self.effects.push_back(Effect::OpenChannels(peer));
                 let follows = role.validator().is_none();
-                self.sync_command(sync::Command::Joined { peer, height, follows }, clock);
+                match self.mining {
+                    Some(_) => self.mining_input(Input::Connected(peer), clock),
+                    None => self.sync_command(sync::Command::Joined { peer, height, follows }, clock),
+                }
                 // What is sent before the channels are negotiated waits in their queues.
                 self.join(peer, role, clock);
                 self.dissemination.handle(Input::Connected(peer), clock.time);
@@ -90,6 +93,7 @@ impl Node {
             self.effects.push_back(Effect::CloseChannels(peer));
             self.part(peer, clock);
             self.sync.handle(Input::Disconnected(peer), clock.time);
+            self.mining_input(Input::Disconnected(peer), clock);
             self.channel_closed(peer, Channel::Consensus, clock);
             self.channel_closed(peer, Channel::Transactions, clock);
             self.opened.retain(|(open, _)| *open != peer);
@@ -118,6 +122,8 @@ impl Node {
             return;
         }
         match channel {
+            // What was announced meanwhile is lost: it is asked for.
+            Channel::Consensus if self.mining.is_some() => self.mining_input(Input::Connected(peer), clock),
             Channel::Consensus => self.join(peer, role, clock),
             Channel::Transactions => self.dissemination.handle(Input::Connected(peer), clock.time),
         }

@@ -5,6 +5,7 @@ use crate::{
     consensus::Command,
     dissemination::{self, Event},
     machine::{Input, Machine, Output},
+    mining::MinerCommand,
     peer::Peer,
     penalty::Penalty,
 };
@@ -105,5 +106,6 @@ impl Node {
         self.drop_transactions(dropped, clock);
         let pending = !self.pool.is_empty();
         self.consensus_command(Command::Pending(pending), clock);
+        self.miner_command(MinerCommand::Pool, clock);
     }
 }

@@ -40,6 +40,7 @@ fn block(height: Height, timestamp: u64) -> Block {
         state: Hash::ZERO,
         proofs: Hash::ZERO,
         transactions: Hash::ZERO,
+        work: None,
     };
     Block { header, proofs: Vec::new(), transactions: Vec::new() }
 }

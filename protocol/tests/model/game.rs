@@ -177,6 +177,7 @@ fn block(number: u8) -> Arc<Block> {
         state: Hash::ZERO,
         proofs: Hash::ZERO,
         transactions: Hash::ZERO,
+        work: None,
     };
     Arc::new(Block { header, proofs: Vec::new(), transactions: vec![request.sign(&sender).into()] })
 }

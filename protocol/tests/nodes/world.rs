@@ -57,6 +57,7 @@ fn genesis(validators: usize, faulty: u16) -> Arc<Genesis> {
         delta_ms: DELTA_MS,
         created_ms: START_MS,
         stamp_bits: 8,
+        proof_of_work: None,
         limits: Limits::default(),
         validators: (0..validators)
             .map(|number| Validator { name: format!("v{number}"), key: key(number).public() })
@@ -205,6 +206,7 @@ impl World {
             peer: peer(number),
             node_key: node_key(number),
             validator_key: is_validator.then(|| key(number)),
+            mines: false,
             version: "test".into(),
             meeting: Default::default(),
             pool: Default::default(),

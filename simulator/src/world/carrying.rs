@@ -167,6 +167,9 @@ impl World<'_> {
             Effect::Append(_)
             | Effect::Dropped(_)
             | Effect::CancelSolve(_)
+            | Effect::Mine { .. }
+            | Effect::StopMining
+            | Effect::FindBlocks { .. }
             | Effect::SavePeers(_)
             | Effect::AskTrackers
             | Effect::OpenAnnouncements(_)

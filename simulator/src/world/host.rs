@@ -128,6 +128,7 @@ impl Host {
             peer: self.peer,
             node_key: self.node_key.clone(),
             validator_key: Some(self.validator_key.clone()),
+            mines: false,
             version: "simulated".into(),
             meeting: meeting::Config { admission_bits: ADMISSION_BITS, ..meeting::Config::default() },
             pool: Default::default(),

@@ -363,6 +363,7 @@ fn genesis_of(scenario: &Scenario) -> Genesis {
         delta_ms: scenario.delta.as_millis() as u64,
         created_ms: clock::EPOCH_MS - 60_000,
         stamp_bits: 16,
+        proof_of_work: None,
         limits: Default::default(),
         validators: validators.collect(),
         senders: Vec::new(),

@@ -103,6 +103,11 @@ impl Subscriber {
                 }
             }
             NodeEvent::RolledBack { height } => Event::RolledBack { height },
+            NodeEvent::Undone(block) => Event::BlockUndone {
+                height: block.header.height,
+                hash: block.hash(),
+                transactions: block.transactions.len(),
+            },
             NodeEvent::Halted { height, closing, quorum } => {
                 Event::Halted { height, reachable: closing, quorum }
             }

@@ -7,7 +7,7 @@ use crate::{
         extract::ApiPath,
         lookup::Names,
         problem::Problem,
-        types::{GenesisInfo, PoolStatus, Sender, Status, ValidatorInfo, Validators, schema},
+        types::{GenesisInfo, PoolStatus, Sender, Status, ValidatorInfo, Validators, WorkStatus, schema},
     },
     node::handle::NodeView,
 };
@@ -55,7 +55,26 @@ fn read_status(view: &NodeView<'_>) -> Status {
         halted: node.halted,
         failed: node.failed.clone(),
         not_ready: not_ready(view),
+        proof_of_work: work_status(view),
     }
+}
+
+fn work_status(view: &NodeView<'_>) -> Option<WorkStatus> {
+    let (mining, position) = (view.mining?, view.chain.position()?);
+    let target = position.next_target(view.chain.genesis().proof_of_work.as_ref()?);
+    let standing = mining.standing();
+    Some(WorkStatus {
+        work: position.work(),
+        target: target.0,
+        difficulty: target.target()?.work().as_f64() as u64,
+        hash_rate: view.status.hash_rate as u64,
+        mining: view.status.is_mining,
+        depth: view.chain.depth(),
+        forks: standing.forks,
+        reorganisations: standing.reorganisations,
+        undone: standing.undone,
+        deepest: standing.deepest,
+    })
 }
 
 /// Validators that can be reached and whose word counts, this node itself included.

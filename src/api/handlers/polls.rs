@@ -5,8 +5,8 @@ use crate::api::{
     App,
     extract::{ApiPath, ApiQuery},
     problem::Problem,
-    tallies::Tallies,
-    types::{BallotInfo, Poll, PollTally, Polls, schema},
+    tallies::{Tallies, is_confirmed},
+    types::{BallotInfo, Poll, PollPhase, PollTally, Polls, schema},
 };
 use axum::{Json, extract::State};
 use conclave_ledger::{
@@ -45,10 +45,14 @@ pub(in crate::api) async fn list(
     ApiQuery(page): ApiQuery<Page>,
 ) -> Answer<Polls> {
     let limit = page_size(page.limit, DEFAULT_PAGE, polls::MAX_PAGE)?;
-    let views = app.handle.read(move |view| polls::polls(&view.chain.view(), page.before, limit)).await?;
-    let next = views.last().map(|oldest| oldest.rules.number).filter(|number| *number > 0);
+    let views = app.handle.read(move |view| {
+        let polls = polls::polls(&view.chain.view(), page.before, limit);
+        polls.into_iter().map(|poll| (is_confirmed(view, &poll), poll)).collect::<Vec<_>>()
+    });
+    let views = views.await?;
+    let next = views.last().map(|(_, oldest)| oldest.rules.number).filter(|number| *number > 0);
     let now = now_ms();
-    Ok(Json(Polls { polls: views.into_iter().map(|view| info(view, now)).collect(), next }))
+    Ok(Json(Polls { polls: views.into_iter().map(|(confirmed, view)| info(view, confirmed, now)).collect(), next }))
 }
 
 /// A poll.
@@ -60,8 +64,11 @@ pub(in crate::api) async fn list(
         (status = "default", body = Problem, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn poll(State(app): State<Arc<App>>, ApiPath(id): ApiPath<Hash>) -> Answer<Poll> {
-    let view = app.handle.read(move |view| polls::poll(&view.chain.view(), &id)).await?;
-    view.map(|view| Json(info(view, now_ms()))).ok_or_else(|| unknown(&id))
+    let view = app.handle.read(move |view| {
+        let poll = polls::poll(&view.chain.view(), &id)?;
+        Some((is_confirmed(view, &poll), poll))
+    });
+    view.await?.map(|(confirmed, view)| Json(info(view, confirmed, now_ms()))).ok_or_else(|| unknown(&id))
 }
 
 /// The tally of a poll: the final one, or one of the ballots so far.
@@ -131,8 +138,8 @@ pub(in crate::api) fn unknown(id: &Hash) -> Problem {
     Problem::not_found(detail).with_rule("poll/unknown-poll")
 }
 
-fn info(view: PollView, now_ms: u64) -> Poll {
-    let phase = view.phase(now_ms).into();
+fn info(view: PollView, is_confirmed: bool, now_ms: u64) -> Poll {
+    let phase = if is_confirmed { view.phase(now_ms).into() } else { PollPhase::Counting };
     let PollView { id, text, rules, ballots, closing } = view;
     Poll {
         id,

@@ -304,7 +304,7 @@ pub(in crate::api) async fn proof(
         }
     };
     let proof = lookup::blocking(move || {
-        let proof = record.proof.clone().ok_or_else(|| proof_not_known(record.decided.height()))?;
+        let proof = record.proof.clone().ok_or_else(|| proof_not_known(&record.decided))?;
         let block = record.decided.block().ok_or_else(|| unknown(&id))?;
         let transaction = transaction_at(&record.decided, index).cloned().ok_or_else(|| unknown(&id))?;
         let leaves = Block::leaves(&block.transactions);

@@ -109,6 +109,7 @@ pub(super) fn genesis() -> Genesis {
         delta_ms: 100,
         created_ms: 1_000,
         stamp_bits: 8,
+        proof_of_work: None,
         limits: Limits::default(),
         validators: vec![Validator { name: "alice".into(), key: validator().public() }],
         senders: vec![sender().public()],

@@ -42,10 +42,22 @@ pub enum Event {
         /// From opening to decision on this node, in microseconds; absent if it came by sync.
         micros: Option<u64>,
     },
-    /// Decided heights from this one on were undone: a certificate outranks a decision without one.
+    /// Decided heights from this one on were undone: a certificate outranks a decision without one, or a branch with more
+    /// work takes their place.
     RolledBack {
         /// The height.
         height: u64,
+    },
+    /// A block was undone: a branch with more work takes its place. The latest comes first; the blocks of the other branch
+    /// follow as `decided`. Its transactions wait again, unless that branch has them too.
+    BlockUndone {
+        /// Its height.
+        height: u64,
+        /// Its hash.
+        #[schema(value_type = schema::Hex32)]
+        hash: Hash,
+        /// Number of its transactions.
+        transactions: usize,
     },
     /// A height cannot close: too few validators are reachable.
     Halted {
@@ -109,11 +121,12 @@ pub enum Event {
 
 impl Event {
     /// The names of all kinds of events.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "opened",
         "voted",
         "decided",
         "rolled-back",
+        "block-undone",
         "halted",
         "peer-connected",
         "peer-lost",
@@ -131,6 +144,7 @@ impl Event {
             Self::Voted { .. } => "voted",
             Self::Decided { .. } => "decided",
             Self::RolledBack { .. } => "rolled-back",
+            Self::BlockUndone { .. } => "block-undone",
             Self::Halted { .. } => "halted",
             Self::PeerConnected { .. } => "peer-connected",
             Self::PeerLost { .. } => "peer-lost",

@@ -4,11 +4,13 @@
 //! ledger's own types appear in their own JSON form, so that whoever reads an answer can compute the hashes again.
 
 mod event;
+mod forks;
 mod inclusion;
 mod known;
 pub mod schema;
 
 pub use event::Event;
+pub use forks::{BlockTree, TreeBlock, WorkStatus};
 pub use inclusion::{InclusionError, InclusionPath, TransactionProof};
 pub use known::{KnownPeer, KnownPeers};
 
@@ -68,7 +70,7 @@ pub struct Status {
     /// Hash of the state after the last decided height.
     #[schema(value_type = schema::Hex32)]
     pub state: Hash,
-    /// Who leads the next height.
+    /// Who leads the next height; a key of zeros where anyone may build it.
     pub leader: NamedKey,
     /// Connected peers.
     pub peers: usize,
@@ -86,6 +88,9 @@ pub struct Status {
     pub failed: Option<String>,
     /// Why the node is not ready, as `/readyz` says; absent when it is.
     pub not_ready: Option<String>,
+    /// Work and branches, where proofs of work decide; absent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_of_work: Option<WorkStatus>,
 }
 
 /// What waits to be decided.
@@ -329,7 +334,8 @@ pub enum TransactionStatus {
         block: Hash,
         /// Its position in the block, from 0.
         index: u32,
-        /// Number of decided heights from the block's on, itself counted.
+        /// Its confirmations: the number of decided heights from the block's on, itself counted. Where proofs of work
+        /// decide it is final when they are more than the network's depth.
         depth: u64,
     },
     /// It was not admitted, or can no longer be decided. In a list of answers only: for a single transaction the
@@ -368,7 +374,7 @@ pub enum PollPhase {
     Scheduled,
     /// It takes ballots.
     Open,
-    /// It takes no more ballots, and they are not counted yet.
+    /// It takes no more ballots, and they are not counted yet, or what counted them has not enough confirmations.
     Counting,
     /// It has its final tally.
     Closed,

@@ -281,7 +281,7 @@ pub struct Header {
     pub height: u64,
     /// Hash of the record of the height before; zero at height 1.
     pub parent: Hex32,
-    /// Public key of the height's leader.
+    /// Public key of the height's leader, or of the miner.
     pub leader: Hex32,
     /// Milliseconds since 1970.
     pub timestamp: u64,
@@ -291,6 +291,20 @@ pub struct Header {
     pub proofs: Hex32,
     /// Merkle root (RFC 6962) over the canonical transactions.
     pub transactions: Hex32,
+    /// The proof of work, where that decides; absent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Seal>,
+}
+
+/// A proof of work: with this nonce the hash of the header, as a big-endian number, is no larger than the target.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Seal {
+    /// The target in Bitcoin's compact form (`nBits`).
+    pub target: u32,
+    /// The nonce: 16 hexadecimal digits.
+    #[schema(pattern = "^[0-9a-f]{16}$")]
+    pub nonce: String,
 }
 
 /// A block.
@@ -367,6 +381,9 @@ pub struct Genesis {
     pub created_ms: u64,
     /// Leading zero bits of the stamp that senders unknown to the ledger need.
     pub stamp_bits: u8,
+    /// What proofs of work are asked for, under that engine; absent under another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof_of_work: Option<ProofOfWork>,
     /// Bounds at the start; governance may change them.
     pub limits: Limits,
     /// Validators of height 1.
@@ -383,6 +400,24 @@ pub struct Genesis {
 pub enum Engine {
     /// A fixed, governed validator set; final once decided.
     DolevStrong,
+    /// Anyone may mine; the branch with the most work is the chain.
+    ProofOfWork,
+}
+
+/// What proofs of work are asked for.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProofOfWork {
+    /// Zero bits that hashes begin with at the start, which is also the easiest that it ever gets.
+    pub leading_zero_bits: u8,
+    /// Time between two blocks for which the target is made, in milliseconds.
+    pub block_interval_ms: u64,
+    /// So far behind its schedule the target has doubled, in milliseconds.
+    pub half_life_ms: u64,
+    /// Whether blocks without transactions are mined.
+    pub mine_empty: bool,
+    /// Blocks over the one that holds something before it is called final.
+    pub depth: u64,
 }
 
 /// `f`, by rule or as a number.

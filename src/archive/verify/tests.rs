@@ -37,6 +37,7 @@ pub(crate) fn genesis() -> Arc<Genesis> {
         delta_ms: 500,
         created_ms: START,
         stamp_bits: 16,
+        proof_of_work: None,
         limits: Limits::default(),
         validators: (0..VALIDATORS)
             .map(|number| Validator { name: format!("v{number}"), key: secret(number).public() })

@@ -10,6 +10,7 @@ use super::{
     show,
 };
 use crate::{
+    api::types::TransactionStatus,
     archive::Receipt,
     cli::{
         failure::{Context, Failure, Outcome},
@@ -136,6 +137,7 @@ impl Import {
         let mut held =
             Held { poll, title, options, voters: folder, ballots: ids, closed_at: None, tally: None };
         if !self.keep_open {
+            self.confirm(&caster, &held.ballots).await?;
             self.close(&caster, &author, &choices, &mut held).await?;
         }
         session.output.show(&held, |held| self.describe(held, session))
@@ -195,6 +197,30 @@ impl Import {
         Ok(ids.into_iter().map(|(_, id)| id).collect())
     }
 
+    /// Waits, where proofs of work decide, until every ballot has the confirmations that the network asks for: one in a block
+    /// that is undone later waits again, and the close of the poll must not overtake it.
+    async fn confirm(&self, caster: &Caster, ballots: &[Hash]) -> Outcome {
+        let depth = depth_of_any(&caster.nodes).await?;
+        if depth == 0 {
+            return Ok(());
+        }
+        let bar = progress::bar("ballots confirmed", ballots.len() as u64);
+        for (ballot, number) in ballots.iter().zip(0..) {
+            let start = tokio::time::Instant::now();
+            while !is_confirmed(&caster.nodes[number % caster.nodes.len()], ballot, depth).await {
+                if start.elapsed() > caster.patience {
+                    let seconds = self.patience;
+                    return Err(Failure::new(format!("ballot {ballot} has not {depth} confirmations after {seconds} s"))
+                        .advise("Go on with --poll once `conclave status` shows that the chain grows."));
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
     /// Closes the poll, and compares the ledger's tally with one of the file's ballots.
     async fn close(
         &self,
@@ -205,7 +231,7 @@ impl Import {
     ) -> Outcome {
         let payload = Payload::Poll(polls::Payload::ClosePoll { poll: held.poll });
         let closed = through_any(&caster.nodes, author, payload).await?;
-        let tally = final_tally(&caster.nodes, &held.poll, closed.height).await?;
+        let tally = final_tally(&caster.nodes, &held.poll, closed.height, caster.patience).await?;
         let expected = Tally::count(Method::Rank, held.options.len() as u16, choices)?;
         if tally.1 != expected {
             let (found, wanted) = (tally.1.ballots(), expected.ballots());
@@ -378,11 +404,38 @@ async fn through_any(nodes: &[Client], key: &SecretKey, payload: Payload) -> Out
     Err(last)
 }
 
+/// Blocks that have to follow one before it is final, as the first node that answers says.
+async fn depth_of_any(nodes: &[Client]) -> Outcome<u64> {
+    let mut last = Failure::new("there is no node to speak to");
+    for node in nodes {
+        match node.status().await {
+            Ok(status) => return Ok(status.proof_of_work.map_or(0, |work| work.depth)),
+            Err(error) => last = error.into(),
+        }
+    }
+    Err(last)
+}
+
+/// Whether a node has a transaction under so many blocks.
+async fn is_confirmed(node: &Client, id: &Hash, needed: u64) -> bool {
+    let status = node.transaction(id).await.map(|info| info.status);
+    matches!(status, Ok(TransactionStatus::Decided { depth, .. }) if depth > needed)
+}
+
 /// The final tally and the height at which it was counted, from a node that has reached `height`.
-async fn final_tally(nodes: &[Client], poll: &Hash, height: u64) -> Outcome<(u64, Tally)> {
+async fn final_tally(
+    nodes: &[Client],
+    poll: &Hash,
+    height: u64,
+    patience: Duration,
+) -> Outcome<(u64, Tally)> {
     let bar = progress::spinner("waiting for the tally");
     let mut last = Failure::new("there is no node to speak to");
-    for attempt in 0..100 {
+    let start = tokio::time::Instant::now();
+    for attempt in 0.. {
+        if start.elapsed() > patience {
+            break;
+        }
         match nodes[attempt % nodes.len()].tally(poll).await {
             Ok(answer) if answer.is_final => {
                 bar.finish_and_clear();

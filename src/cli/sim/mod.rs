@@ -3,11 +3,12 @@
 //! - `campaign.rs`: many seeds; `table.rs`: many seeds of many networks; `batch.rs` runs them on all cores.
 //! - `replay.rs`: one seed, as text and as a picture.
 //! - `partitions.rs`: every cut at every moment.
-//! - `measure.rs`: large networks across the world.
+//! - `measure.rs`: large networks across the world. `mining.rs`: forks, and what a selfish miner wins.
 
 mod batch;
 mod campaign;
 mod measure;
+mod mining;
 mod partitions;
 mod replay;
 mod table;
@@ -35,7 +36,8 @@ use std::{ops::RangeInclusive, path::PathBuf};
                   conclave sim --validators 7 --faulty 2 --family synchronous --seed 54 --trace --svg seed-54.svg\n  \
                   conclave sim table\n  \
                   conclave sim partitions --validators 4\n  \
-                  conclave sim measure --validators 100"
+                  conclave sim measure --validators 100\n  \
+                  conclave sim mining --nodes 1000 --svg docs/figures"
 )]
 pub(crate) struct Sim {
     #[command(subcommand)]
@@ -73,6 +75,7 @@ enum Command {
     Measure(measure::Measure),
     Partitions(partitions::Partitions),
     Table(table::Table),
+    Mining(mining::Mining),
 }
 
 /// The network that is simulated.
@@ -110,6 +113,7 @@ impl Sim {
             (Some(Command::Measure(measure)), _) => measure.run(session),
             (Some(Command::Partitions(partitions)), _) => partitions.run(session),
             (Some(Command::Table(table)), _) => table.run(session),
+            (Some(Command::Mining(mining)), _) => mining.run(session),
             (None, Some(_)) => self.replay(session),
             (None, None) => self.campaign(session),
         }

@@ -13,6 +13,7 @@ mod processes;
 mod view;
 
 use super::{
+    engine_flags::EngineFlags,
     failure::{Context, Failure, Outcome},
     genesis::fault_bound,
     output::{self, Output},
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::client::Client;
 use clap::Parser;
-use conclave_ledger::validators::FaultBound;
+use conclave_ledger::{proof_of_work::Parameters, validators::FaultBound};
 use network::{Network, Plan};
 use processes::Processes;
 use std::{
@@ -47,14 +48,15 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long the nodes have to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
-/// Runs a network of validators on this machine
+/// Runs a network of validators, or of miners, on this machine
 #[derive(Parser)]
 #[command(
     after_help = "The network's files are in ./conclave-net, or the home that is named. Stop it with Ctrl-C; started again \
-                  it goes on where it was.\n\nExample:\n  conclave up -n 4\n  conclave poll import election.soi      (in another terminal)"
+                  it goes on where it was.\n\nExample:\n  conclave up -n 4\n  conclave poll import election.soi      (in another terminal)\n  \
+                  conclave --home mined up --engine proof-of-work"
 )]
 pub(crate) struct Up {
-    /// Number of validators
+    /// Number of nodes
     #[arg(short = 'n', long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_NODES)))]
     nodes: Option<u16>,
     /// Δ, in milliseconds: bounds how long a message takes between two honest nodes
@@ -63,6 +65,8 @@ pub(crate) struct Up {
     /// How many may be faulty: third, half, all-but-one, or a number
     #[arg(long, value_parser = fault_bound)]
     faulty: Option<FaultBound>,
+    #[command(flatten)]
+    engine: EngineFlags,
     /// Start a node again when it has died
     #[arg(long)]
     restart: bool,
@@ -105,14 +109,15 @@ impl Up {
                 nodes: self.nodes.unwrap_or(4),
                 delta_ms: self.delta_ms.unwrap_or(500),
                 faulty: self.faulty.unwrap_or(FaultBound::Third),
+                work: self.engine.parameters(local_work())?,
             };
             return network::create(home, &plan);
         };
         let changed = self.nodes.is_some_and(|nodes| usize::from(nodes) != network.nodes.len());
-        if changed || self.delta_ms.is_some() || self.faulty.is_some() {
+        if changed || self.delta_ms.is_some() || self.faulty.is_some() || self.engine.is_given() {
             let nodes = network.nodes.len();
             return Err(Failure::new(format!("{} holds a network of {nodes} nodes already", home.display())).advise(
-                "Start it as it is, without -n, --delta-ms and --faulty, or name another folder with --home.",
+                "Start it as it is, without -n, --delta-ms, --faulty and the engine, or name another folder with --home.",
             ));
         }
         Ok(network)
@@ -206,6 +211,11 @@ impl Up {
         view.finish();
         Ok(())
     }
+}
+
+/// What a network on one machine mines with: its processor is shared by all nodes, and nobody wants to wait.
+fn local_work() -> Parameters {
+    Parameters { leading_zero_bits: 18, block_interval_ms: 1_000, half_life_ms: 60_000, ..Parameters::default() }
 }
 
 /// Commands that the reader may want next.

@@ -8,7 +8,10 @@ use crate::{
     config::file::Template,
     keys,
 };
-use conclave_ledger::validators::{FaultBound, Validator};
+use conclave_ledger::{
+    proof_of_work::Parameters,
+    validators::{FaultBound, Validator},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
@@ -42,21 +45,23 @@ pub(crate) struct Node {
     pub(crate) gossip: Option<SocketAddr>,
     /// Its libp2p peer id.
     pub(crate) peer_id: String,
-    /// Its validator key.
+    /// Its validator key, or the key under which it mines.
     pub(crate) validator: String,
     /// Where the others reach it.
     pub(crate) address: String,
 }
 
 /// What a new network is to be like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// Number of validators.
+    /// Number of nodes.
     pub(crate) nodes: u16,
     /// Δ, in milliseconds.
     pub(crate) delta_ms: u64,
     /// How many may be faulty.
     pub(crate) faulty: FaultBound,
+    /// What proofs of work are asked for, if they decide.
+    pub(crate) work: Option<Parameters>,
 }
 
 impl Network {
@@ -106,24 +111,33 @@ pub(crate) fn create(home: &Path, plan: &Plan) -> Outcome<Network> {
     }
     // All ports are held until all are chosen, so that no two nodes get the same one.
     let mut held = Vec::new();
+    let mines = plan.work.is_some();
     let drafts =
-        (1..=plan.nodes).map(|number| draft(home, number, &mut held)).collect::<Outcome<Vec<Draft>>>()?;
+        (1..=plan.nodes).map(|number| draft(home, number, mines, &mut held)).collect::<Outcome<Vec<Draft>>>()?;
     drop(held);
-    let validators = drafts.iter().map(|draft| -> Outcome<Validator> {
-        Ok(Validator { name: draft.node.name.clone(), key: draft.node.validator.parse()? })
-    });
-    let validators = validators.collect::<Outcome<Vec<Validator>>>()?;
-    let genesis = genesis::new("local".into(), validators, plan.faulty, plan.delta_ms, true);
+    let genesis = match plan.work.clone() {
+        Some(parameters) => genesis::open("local".into(), plan.delta_ms, parameters),
+        None => {
+            let validators = drafts.iter().map(|draft| -> Outcome<Validator> {
+                Ok(Validator { name: draft.node.name.clone(), key: draft.node.validator.parse()? })
+            });
+            let validators = validators.collect::<Outcome<Vec<Validator>>>()?;
+            genesis::new("local".into(), validators, plan.faulty, plan.delta_ms, true)
+        }
+    };
     genesis::write(&genesis_path, &genesis)?;
     for draft in &drafts {
         let others = drafts.iter().filter(|other| other.node.name != draft.node.name);
         let template = Template {
             genesis: Some("../genesis.toml".into()),
-            validator_key: Some("keys/validator.key".into()),
+            validator_key: (!mines).then(|| "keys/validator.key".into()),
             listen: Some(draft.listen.clone()),
             peers: others.map(|other| other.node.address.clone()).collect(),
             api_listen: Some(draft.api),
             gossip_listen: draft.node.gossip,
+            mining_threads: mines.then_some(1),
+            // Nobody on this machine has to show the others that it is not many.
+            admission_bits: mines.then_some(0),
             ..Template::default()
         };
         init::write_config(&home.join(&draft.node.name), &template)?;
@@ -136,12 +150,24 @@ pub(crate) fn create(home: &Path, plan: &Plan) -> Outcome<Network> {
     Ok(network)
 }
 
-fn draft(home: &Path, number: u16, held: &mut Vec<(TcpListener, Option<UdpSocket>)>) -> Outcome<Draft> {
+fn draft(
+    home: &Path,
+    number: u16,
+    mines: bool,
+    held: &mut Vec<(TcpListener, Option<UdpSocket>)>,
+) -> Outcome<Draft> {
     let name = format!("node-{number}");
     let keys_folder = home.join(&name).join("keys");
-    let (node_key, validator_key) = (keys::generate()?, keys::generate()?);
+    let node_key = keys::generate()?;
     keys::create(&keys_folder.join("node.key"), &node_key, None)?;
-    keys::create(&keys_folder.join("validator.key"), &validator_key, None)?;
+    let known_by = match mines {
+        true => node_key.public(),
+        false => {
+            let validator_key = keys::generate()?;
+            keys::create(&keys_folder.join("validator.key"), &validator_key, None)?;
+            validator_key.public()
+        }
+    };
     let port = free_port(held)?;
     let api = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let api_address = api.local_addr()?;
@@ -154,7 +180,7 @@ fn draft(home: &Path, number: u16, held: &mut Vec<(TcpListener, Option<UdpSocket
         name,
         api: format!("http://{api_address}"),
         gossip: Some(gossip_address),
-        validator: validator_key.public().to_string(),
+        validator: known_by.to_string(),
         address: format!("/ip4/127.0.0.1/tcp/{port}/p2p/{peer_id}"),
         peer_id,
     };
@@ -184,7 +210,7 @@ mod tests {
     #[test]
     fn a_network_is_made_once_and_every_home_of_it_can_run() {
         let home = tempfile::tempdir().unwrap();
-        let plan = Plan { nodes: 4, delta_ms: 250, faulty: FaultBound::Third };
+        let plan = Plan { nodes: 4, delta_ms: 250, faulty: FaultBound::Third, work: None };
         let network = create(home.path(), &plan).unwrap();
         assert_eq!(Network::read(home.path()).unwrap().as_ref(), Some(&network));
         assert!(create(home.path(), &plan).is_err());
@@ -212,7 +238,7 @@ mod tests {
     fn half_a_network_is_not_taken_for_one() {
         let home = tempfile::tempdir().unwrap();
         std::fs::write(home.path().join("genesis.toml"), "").unwrap();
-        let plan = Plan { nodes: 1, delta_ms: 250, faulty: FaultBound::Third };
+        let plan = Plan { nodes: 1, delta_ms: 250, faulty: FaultBound::Third, work: None };
         assert!(create(home.path(), &plan).unwrap_err().to_string().contains("a part of a network"));
     }
 }

@@ -31,7 +31,10 @@ impl Row {
                 name,
                 api,
                 height: status.height.to_string(),
-                leader: called(&status.leader),
+                leader: match status.proof_of_work {
+                    Some(_) => "anyone".into(),
+                    None => called(&status.leader),
+                },
                 peers: status.peers.to_string(),
                 state: state_of(&status),
             },

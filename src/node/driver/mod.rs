@@ -15,10 +15,12 @@ mod talking;
 
 use super::{
     NodeError,
+    block_log::{BlockLog, What},
     gossip::Gossip,
     handle::{Handle, NodeEvent, NodeStatus, Outcome, Report, Request},
     known_peers_file,
     metrics::Metrics,
+    miner::Miner,
     misbehaviour::Conduct,
     network::{self, Network},
     persistence::{DiskEvent, Persistence},
@@ -79,6 +81,8 @@ pub(super) struct Driver {
     gathered: Vec<Multiaddr>,
     home: PathBuf,
     solver: Solver,
+    miner: Miner,
+    block_log: BlockLog,
     /// The last writing of the known peers.
     saving: Option<JoinHandle<()>>,
     stops_on_interrupt: bool,
@@ -123,6 +127,8 @@ impl Driver {
             gathered: config.gathered.clone(),
             home: config.home.clone(),
             solver: Solver::new(found.0.clone()),
+            miner: Miner::new(config.mining.threads, found.0.clone()),
+            block_log: BlockLog::default(),
             saving: None,
             stops_on_interrupt: config.stops_on_interrupt,
             status,
@@ -141,6 +147,11 @@ impl Driver {
     /// The same with local modules.
     pub(super) fn with_modules(self, gossip: Gossip) -> Self {
         Self { gossip, ..self }
+    }
+
+    /// The same with a log of blocks.
+    pub(super) fn with_block_log(self, block_log: BlockLog) -> Self {
+        Self { block_log, ..self }
     }
 
     /// The same with another conduct.
@@ -311,6 +322,7 @@ impl Driver {
             }
             Effect::Decided { decided, applied, proof, micros } => {
                 self.persistence.decided(&decided, &applied, &proof);
+                self.block_log.note(What::Adopted, &decided);
                 self.status.halted = None;
                 let transactions = applied.transactions.len();
                 self.metrics.decided(applied.height, transactions, decided.block().is_some(), micros);
@@ -328,11 +340,16 @@ impl Driver {
             }
             Effect::RolledBack { height, changes } => {
                 self.persistence.rolled_back(height, changes, &self.handle.database);
-                tracing::error!(height, "going back: a certificate contradicts what was decided without one");
+                if self.node.mining().is_none() {
+                    tracing::error!(height, "going back: a certificate contradicts what was decided without one");
+                }
                 self.publish(NodeEvent::RolledBack { height });
             }
             Effect::Solve { ticket, puzzle } => self.solver.solve(ticket, puzzle),
             Effect::CancelSolve(ticket) => self.solver.cancel(ticket),
+            Effect::Mine { ticket, header } => self.miner.mine(ticket, &header),
+            Effect::StopMining => self.miner.stop(),
+            Effect::FindBlocks { token, request } => self.find_blocks(token, request),
             Effect::SavePeers(saved) => {
                 self.metrics.known_peers(self.node.known_peers().table());
                 self.save_peers(saved);

@@ -2,9 +2,11 @@
 
 use super::Driver;
 use crate::node::{
+    block_log::What,
     handle::{NodeEvent, PeerInfo},
     network,
 };
+use conclave_ledger::block::Decided;
 use conclave_protocol::{admission::Outcome, node::Notice};
 
 impl Driver {
@@ -109,6 +111,28 @@ impl Driver {
                 if self.status.catching_up_to.take().is_some() {
                     tracing::info!(height, "at the tip");
                 }
+            }
+            Notice::Undone(blocks) => {
+                let from = blocks.first().map_or(0, |block| block.header.height);
+                tracing::info!(from, blocks = blocks.len(), "a branch with more work takes the place of the last blocks");
+                for block in blocks.into_iter().rev() {
+                    self.metrics.undone_blocks.inc();
+                    let decided = Decided::Block(block.clone());
+                    self.block_log.note(What::Undone, &decided);
+                    self.publish(NodeEvent::Undone(block));
+                }
+            }
+            Notice::BlockRefused { rule } => {
+                self.metrics.block_refused(rule);
+                tracing::debug!(rule, "a header or block is refused");
+            }
+            Notice::Diverged(peer) => {
+                let peer = network::text_of(&peer);
+                tracing::error!(
+                    peer,
+                    "the chain of a peer parts from this node's further back than this node goes by itself. If most \
+                     others have that chain, let this node catch up in a fresh home"
+                );
             }
             Notice::Misbehaved { validator, height } => {
                 tracing::error!(%validator, height, "a validator signed against itself; the evidence is submitted");

@@ -3,13 +3,16 @@
 use super::{Driver, MAX_WAITING};
 use crate::node::handle::{NodeView, Report, Request, Verdicts};
 use conclave_ledger::{
+    block::{Block, Decided},
     codec, hash::TransactionId, pool::PoolError, signed::Height, transaction::SharedTransaction,
 };
 use conclave_protocol::{
+    mining,
     node::Input,
     sync::{self, ProvedHeight},
 };
 use libp2p::Multiaddr;
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// Transactions that a caller has submitted, until the verdicts are there.
@@ -25,6 +28,8 @@ impl Driver {
         match request {
             Request::Read(query) => {
                 self.status.listen = self.listen_addresses();
+                self.status.is_mining = self.miner.is_mining();
+                self.status.hash_rate = self.miner.rate();
                 self.connected.refresh(|peer| self.node.height_of(peer));
                 query(&NodeView {
                     chain: self.node.chain(),
@@ -33,6 +38,7 @@ impl Driver {
                     status: &self.status,
                     known_peers: self.node.known_peers(),
                     recent: &self.persistence.recent,
+                    mining: self.node.mining(),
                 });
             }
             Request::Submit { transactions, reply, watcher } => {
@@ -80,6 +86,24 @@ impl Driver {
         self.waiting.retain(|_, replies| {
             replies.retain(|reply| !reply.is_closed());
             !replies.is_empty()
+        });
+    }
+
+    /// Finds what a peer asks for where proofs of work decide, away from the loop.
+    pub(super) fn find_blocks(&mut self, token: u64, request: mining::Request) {
+        let (recent, database) = (self.persistence.recent.clone(), self.handle.database.clone());
+        let found = self.found.0.clone();
+        tokio::task::spawn_blocking(move || {
+            let read = |height: Height| -> Option<Arc<Block>> {
+                if let Some(recent) = recent.get(&height) {
+                    return recent.decided.block().cloned();
+                }
+                let bytes = database.snapshot().ok()?.block(height).ok()??;
+                codec::decode::<Decided>(&bytes, usize::MAX).ok()?.block().cloned()
+            };
+            let response = mining::respond(&request, read);
+            // Without a receiver the node is stopping.
+            let _ = found.send(Input::BlocksFound { token, response });
         });
     }
 

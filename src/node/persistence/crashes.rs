@@ -50,6 +50,7 @@ fn genesis() -> Arc<Genesis> {
         delta_ms: 500,
         created_ms: NOW,
         stamp_bits: 8,
+        proof_of_work: None,
         limits: Limits::default(),
         validators: vec![Validator { name: "one".into(), key: key().public() }],
         senders: vec![key().public()],

@@ -28,6 +28,7 @@ fn genesis() -> Arc<Genesis> {
         delta_ms: 500,
         created_ms: 1,
         stamp_bits: 16,
+        proof_of_work: None,
         limits: Limits::default(),
         validators: vec![Validator { name: "one".into(), key }],
         senders: Vec::new(),
@@ -54,6 +55,7 @@ fn large() -> LogRecord {
         state: zero,
         proofs: zero,
         transactions: zero,
+        work: None,
     };
     let record =
         conclave_ledger::applications::records::Record { kind: "note".into(), data: Bytes(vec![7; 30_000]) };

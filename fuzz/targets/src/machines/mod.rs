@@ -11,6 +11,7 @@ mod dissemination;
 mod gather;
 mod handshake;
 mod known_peers;
+mod mining;
 mod peer_exchange;
 mod sync;
 
@@ -49,6 +50,11 @@ pub fn handshake(bytes: &[u8]) {
 /// See [`conclave_protocol::known_peers`].
 pub fn known_peers(bytes: &[u8]) {
     laws::check::<known_peers::Knowing>(bytes);
+}
+
+/// See [`conclave_protocol::mining`].
+pub fn mining(bytes: &[u8]) {
+    laws::check::<mining::Branching>(bytes);
 }
 
 /// See [`conclave_protocol::peer_exchange`].

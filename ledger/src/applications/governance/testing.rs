@@ -54,6 +54,7 @@ impl Ledger {
             delta_ms: 100,
             created_ms: BEGIN,
             stamp_bits: 0,
+            proof_of_work: None,
             limits: Limits::default(),
             validators: (0..validators).map(validator).collect(),
             senders: vec![secret(100).public()],

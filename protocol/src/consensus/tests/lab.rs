@@ -50,6 +50,7 @@ pub(super) fn block(height: Height, leader: usize, number: u64) -> Arc<Block> {
         state: Hash::ZERO,
         proofs: Hash::ZERO,
         transactions: Hash::ZERO,
+        work: None,
     };
     Arc::new(Block { header, proofs: Vec::new(), transactions: vec![request.sign(&sender).into()] })
 }

@@ -100,6 +100,7 @@ pub(super) fn genesis(validators: usize, faulty: u16) -> Genesis {
         delta_ms: DELTA.as_millis() as u64,
         created_ms: BEGIN_MS - 1000,
         stamp_bits: 8,
+        proof_of_work: None,
         limits: Default::default(),
         validators: (0..validators)
             .map(|n| Validator { name: format!("v{n}"), key: key(n).public() })
@@ -126,6 +127,7 @@ impl Lab {
                 node_key: SecretKey::from_seed([number as u8 + 101; 32]),
                 validator_key: Some(key(number)),
                 rules: Default::default(),
+                mines: false,
                 version: "lab".into(),
                 meeting: Default::default(),
                 pool: Default::default(),
