@@ -39,8 +39,7 @@ const COLORS: [&str; 4] = ["#1b6ca8", "#c0392b", "#1e8449", "#8e44ad"];
 /// The panels as one SVG.
 pub fn svg(title: &str, panels: &[Panel]) -> String {
     let most = panels.iter().map(|panel| panel.curves.len()).max().unwrap_or(0) as f64;
-    let (cell_width, cell_height) =
-        (LEFT + WIDTH + BETWEEN, TOP + HEIGHT + BELOW + most * LEGEND_ROW);
+    let (cell_width, cell_height) = (LEFT + WIDTH + BETWEEN, TOP + HEIGHT + BELOW + most * LEGEND_ROW);
     let columns = panels.len().clamp(1, COLUMNS);
     let rows = panels.len().div_ceil(columns);
     let (width, height) = (cell_width * columns as f64, 30.0 + cell_height * rows as f64);
@@ -114,16 +113,26 @@ fn steps(times: &[Duration]) -> impl Iterator<Item = (Duration, f64)> + '_ {
 /// A round distance between ticks, for four to eight of them.
 fn step(longest: f64) -> f64 {
     let magnitude = 10_f64.powf((longest.max(1.0) / 4.0).log10().floor());
-    [5.0, 2.0, 1.0].into_iter().map(|factor| factor * magnitude).find(|step| longest / step >= 4.0).unwrap_or(magnitude)
+    [5.0, 2.0, 1.0]
+        .into_iter()
+        .map(|factor| factor * magnitude)
+        .find(|step| longest / step >= 4.0)
+        .unwrap_or(magnitude)
 }
 
 fn line(page: &mut String, (x1, y1): (f64, f64), (x2, y2): (f64, f64), color: &str) {
-    let _ = writeln!(page, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{color}\"/>");
+    let _ = writeln!(
+        page,
+        "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{color}\"/>"
+    );
 }
 
 fn text(page: &mut String, x: f64, y: f64, anchor: &str, color: &str, content: &str) {
     let content = content.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let _ = writeln!(page, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{color}\">{content}</text>");
+    let _ = writeln!(
+        page,
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{color}\">{content}</text>"
+    );
 }
 
 #[cfg(test)]
@@ -153,11 +162,16 @@ mod tests {
 
     #[test]
     fn a_chart_shows_each_curve_and_its_name() {
-        let curve = |name: &str, is_bound| Curve { name: name.into(), times: milliseconds(&[5, 9]), is_bound };
-        let panel = Panel { title: "all <well>".into(), curves: vec![curve("100", false), curve("least", true)] };
+        let curve =
+            |name: &str, is_bound| Curve { name: name.into(), times: milliseconds(&[5, 9]), is_bound };
+        let panel =
+            Panel { title: "all <well>".into(), curves: vec![curve("100", false), curve("least", true)] };
         let drawn = svg("times", &[panel.clone(), panel]);
         assert_eq!(drawn.matches("<polyline").count(), 4, "{drawn}");
-        assert_eq!(drawn.matches("<polyline").count(), drawn.matches(">100<").count() + drawn.matches(">least<").count());
+        assert_eq!(
+            drawn.matches("<polyline").count(),
+            drawn.matches(">100<").count() + drawn.matches(">least<").count()
+        );
         assert!(drawn.contains("all &lt;well&gt;") && drawn.ends_with("</svg>\n"));
     }
 }

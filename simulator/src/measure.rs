@@ -96,7 +96,10 @@ impl Case {
     /// The hosts that keep the rules and run.
     pub fn hosts(self, scenario: &Scenario) -> Vec<usize> {
         let crashed = |host: &usize| {
-            scenario.faults.iter().any(|(_, fault)| matches!(fault, Fault::Crash { host: of, .. } if of == host))
+            scenario
+                .faults
+                .iter()
+                .any(|(_, fault)| matches!(fault, Fault::Crash { host: of, .. } if of == host))
         };
         scenario.honest().filter(|host| !crashed(host)).collect()
     }
@@ -231,7 +234,8 @@ mod tests {
 
     #[test]
     fn two_delays_end_with_the_quorum_and_not_with_the_farthest() {
-        static TWO: Regions = Regions { names: &["here", "there"], round_trip_ms: &[&[2, 100], &[100, 2]], source: "" };
+        static TWO: Regions =
+            Regions { names: &["here", "there"], round_trip_ms: &[&[2, 100], &[100, 2]], source: "" };
         let hosts: Vec<usize> = (0..4).collect();
         // Hosts 0 and 2 are here, as is the leader; 1 and 3 are there. The third vote decides.
         let times: Vec<u128> = two_delays(&TWO, &hosts, 3, 0).iter().map(Duration::as_millis).collect();

@@ -103,11 +103,7 @@ fn each_adversary_is_borne() {
 }
 
 /// Runs scenarios without a rule until something is violated; the number of the seed.
-fn caught(
-    rule: Rule,
-    seeds: u64,
-    scenario: impl Fn(u64) -> Scenario,
-) -> Option<(u64, Vec<Violation>)> {
+fn caught(rule: Rule, seeds: u64, scenario: impl Fn(u64) -> Scenario) -> Option<(u64, Vec<Violation>)> {
     (0..seeds).find_map(|seed| {
         let scenario = Scenario { rules: Rules::without(rule), ..scenario(seed) };
         let violations = run(&scenario).violations;

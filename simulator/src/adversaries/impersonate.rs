@@ -144,7 +144,9 @@ impl Impersonate {
                     self.model = self.some_other_key(at);
                 }
                 match self.model {
-                    Some(model) => vec![Said::Hello(Hello { role: Role::Validator(model), ..hello }).instead(effect)],
+                    Some(model) => {
+                        vec![Said::Hello(Hello { role: Role::Validator(model), ..hello }).instead(effect)]
+                    }
                     None => self.hold(effect, at),
                 }
             }

@@ -89,8 +89,7 @@ pub(super) fn run(cells: &[Cell], threads: usize) -> Vec<Tally> {
 fn one(cell: &Cell, seed: u64) -> (u64, u64, Option<Found>) {
     let Cell { validators, faulty, plain, family, .. } = *cell;
     let scenario = family.draw(seed, usize::from(validators), faulty, !plain);
-    let found =
-        |violation| Found { validators, faulty, plain, family: family.name(), seed, violation };
+    let found = |violation| Found { validators, faulty, plain, family: family.name(), seed, violation };
     // Whatever a machine is fed it must not panic; should one, that is what was found.
     match catch_unwind(AssertUnwindSafe(|| run::run(&scenario))) {
         Ok(run) => {

@@ -38,7 +38,8 @@ struct FamilyReport {
 
 impl Sim {
     pub(super) fn campaign(&self, session: &Session) -> Outcome {
-        let (validators, faulty, plain) = (self.network.validators, self.network.faulty()?, self.network.plain);
+        let (validators, faulty, plain) =
+            (self.network.validators, self.network.faulty()?, self.network.plain);
         let families = self.families(validators, faulty)?;
         let share = |place: u64| {
             let count = families.len() as u64;

@@ -85,8 +85,7 @@ impl Measure {
 
     fn case(&self, case: Case, validators: u16) -> Measured {
         let faulty = validators.saturating_sub(1) / 3;
-        let scenario =
-            case.scenario(self.seed, usize::from(validators), faulty, &FIVE_REGIONS, self.heights);
+        let scenario = case.scenario(self.seed, usize::from(validators), faulty, &FIVE_REGIONS, self.heights);
         measure::measure(case, &scenario, &FIVE_REGIONS)
     }
 }
@@ -139,7 +138,10 @@ fn text(rows: &[Row]) -> String {
     );
     for row in rows {
         for violation in &row.violations {
-            text.push_str(&format!("VIOLATED: {} validators, {}: {violation}\n", row.validators, row.network));
+            text.push_str(&format!(
+                "VIOLATED: {} validators, {}: {violation}\n",
+                row.validators, row.network
+            ));
         }
     }
     text

@@ -95,7 +95,8 @@ impl Partitions {
 }
 
 fn failure(partition: &Partition, aftermath: &Aftermath) -> Option<String> {
-    let silent = aftermath.silent.iter().map(|host| format!("host {host} could not close and did not say so"));
+    let silent =
+        aftermath.silent.iter().map(|host| format!("host {host} could not close and did not say so"));
     let what = aftermath.violations.iter().map(ToString::to_string).chain(silent).next()?;
     Some(format!("{partition:?}: {what}"))
 }

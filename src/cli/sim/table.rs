@@ -1,8 +1,6 @@
 //! `conclave sim table`: every number of validators, every number of faulty ones, both modes.
 
-use super::{
-    batch::{self, Cell, Found, Tally},
-};
+use super::batch::{self, Cell, Found, Tally};
 use crate::cli::{
     failure::{Failure, Outcome},
     session::Session,
@@ -150,7 +148,8 @@ fn text(report: &Report) -> String {
         text.push_str(&format!("{}\n  {}\n", found.violation, found.replay()));
     }
     let cells = || report.rows.iter().flat_map(|row| &row.cells);
-    let (runs, heights) = cells().fold((0, 0), |(runs, heights), counts| (runs + counts.runs, heights + counts.heights));
+    let (runs, heights) =
+        cells().fold((0, 0), |(runs, heights), counts| (runs + counts.runs, heights + counts.heights));
     text + &format!("{runs} runs, {heights} heights in {:.0} s", report.seconds)
 }
 

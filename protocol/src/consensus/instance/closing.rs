@@ -212,10 +212,7 @@ impl Instance {
 
 /// The signatures on `value` in a table of which each validator signs one value.
 pub(super) fn collect(
-    table: &std::collections::BTreeMap<
-        ValidatorIndex,
-        (Value, conclave_ledger::keys::Signature),
-    >,
+    table: &std::collections::BTreeMap<ValidatorIndex, (Value, conclave_ledger::keys::Signature)>,
     value: &Value,
 ) -> SignatureSet {
     let on_value = table.iter().filter(|(_, (signed, _))| signed == value);
