@@ -43,8 +43,8 @@ mod tree;
 mod uint;
 
 pub use parameters::{MAX_SOLVE_INTERVALS, Parameters};
-pub use position::{Position, WorkError};
 pub(crate) use position::Progress;
+pub use position::{Position, WorkError};
 pub use reorganise::{NotReorganised, Reorganised, reorganise};
 pub use seal::{Nonce, Seal, SealSearch};
 pub use target::{CompactTarget, Target, Work};

@@ -152,7 +152,8 @@ impl Position {
 
     /// Whether the next block may have no transactions.
     pub fn may_be_empty(&self, parameters: &Parameters) -> bool {
-        parameters.mine_empty || (self.progress.busy > 0 && self.height < self.progress.busy + parameters.depth)
+        parameters.mine_empty
+            || (self.progress.busy > 0 && self.height < self.progress.busy + parameters.depth)
     }
 
     /// Checks every rule of the header that comes next here, but those of its place: network, height and parent.
@@ -185,7 +186,12 @@ impl Position {
     ///
     /// # Errors
     /// The first rule that it breaks.
-    pub fn check(&self, header: &Header, network: NetworkId, parameters: &Parameters) -> Result<(), WorkError> {
+    pub fn check(
+        &self,
+        header: &Header,
+        network: NetworkId,
+        parameters: &Parameters,
+    ) -> Result<(), WorkError> {
         if header.network != network {
             return Err(WorkError::Network(header.network));
         }

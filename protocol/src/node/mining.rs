@@ -9,7 +9,7 @@ use super::{
 use crate::{
     dissemination, handshake,
     machine::{Input as MachineInput, Machine, Output},
-    mining::{self, Command, Event, Message, Mining, MinerCommand, MinerEvent, short_id},
+    mining::{self, Command, Event, Message, MinerCommand, MinerEvent, Mining, short_id},
     peer::Peer,
 };
 use conclave_ledger::{
@@ -233,4 +233,3 @@ impl Node {
         self.mining_input(MachineInput::Received(peer, Message::Response { number, response }), clock);
     }
 }
-
