@@ -134,6 +134,7 @@ smoke_tests!(
     gather,
     handshake,
     known_peers,
+    mining,
     peer_exchange,
     sync,
     node,
