@@ -98,6 +98,7 @@ impl Config {
             max_response_bytes,
             timeout: self.request_timeout,
             max_concurrent: 32,
+            framing: exchange::Framing::Length,
         }
     }
 

@@ -62,6 +62,7 @@ pub fn build_gathering(
         max_response_bytes: 0,
         timeout: Duration::from_secs(10),
         max_concurrent: 8,
+        framing: exchange::Framing::Length,
     };
     // Nobody asks a gathering for metrics.
     let mut registry = Registry::default();

@@ -3,11 +3,12 @@
 //!
 //! ```text
 //! knocks          connections, as many as come up, each held for a moment                            (`knocks.rs`)
-//! transactions    an observer that did its work, then batches of transactions by unknown senders
-//!                 without a stamp, and at last transactions with false signatures                    (`member.rs`)
+//! unstamped       an observer that did its work, then batches of transactions by unknown senders
+//!                 without a stamp                                                                     (`member.rs`)
+//! forged          another that did its work, then transactions with false signatures
 //! announcements   another that did its work, then announcements as fast as its connection takes them
 //! ```
-//! Each of the last two comes back as the same identity whenever it is thrown out, so what it is told in the end is
+//! Each of the last three comes back as the same identity whenever it is thrown out, so what it is told in the end is
 //! whether it is kept out. It prints what it did, in JSON.
 
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -26,6 +27,7 @@ use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 
 /// Floods the nodes of a network of one's own
 #[derive(Parser)]
@@ -47,15 +49,16 @@ struct Arguments {
     nodes: Vec<String>,
 }
 
-/// How long the identities have to do their work before the connections begin.
-const HEAD_START: Duration = Duration::from_secs(10);
+/// Identities that flood one node.
+const MEMBERS: u32 = 3;
 
 /// What was done to one node.
 #[derive(Serialize)]
 struct Attack {
     node: String,
     knocks: knocks::Knocks,
-    transactions: Member,
+    unstamped: Member,
+    forged: Member,
     announcements: Member,
 }
 
@@ -68,17 +71,22 @@ async fn main() {
     for node in arguments.nodes {
         let at_once = arguments.knocks;
         attacks.spawn(async move {
-            let address = resolve(&node).await;
-            let (knocks, transactions, announcements) = tokio::join!(
+            let (address, inside) = (resolve(&node).await, Semaphore::new(0));
+            let flood = |flood| member::flood(network, address, flood, end, &inside);
+            let (knocks, unstamped, forged, announcements) = tokio::join!(
                 async {
-                    // All come from one address: the others would find no room any more.
-                    tokio::time::sleep(HEAD_START).await;
+                    // All come from one address: the identities would find no room any more.
+                    let all_inside = inside.acquire_many(MEMBERS);
+                    if tokio::time::timeout_at(end.into(), all_inside).await.is_err() {
+                        return knocks::Knocks::default();
+                    }
                     knocks::flood(address, at_once, end).await
                 },
-                member::flood(network, address, Flood::Transactions, end),
-                member::flood(network, address, Flood::Announcements, end),
+                flood(Flood::Unstamped),
+                flood(Flood::Forged),
+                flood(Flood::Announcements),
             );
-            Attack { node, knocks, transactions, announcements }
+            Attack { node, knocks, unstamped, forged, announcements }
         });
     }
     let mut done: Vec<Attack> = attacks.join_all().await;

@@ -1,14 +1,12 @@
 //! An observer that did the work it was asked for, and then sends too much of one thing.
 
-use crate::peer::{Attacker, Lane, peer_of};
+use crate::peer::{Attacker, Lane, framed, peer_of, unstamped};
 use conclave::chat::{DATA_TYPE, Said};
 use conclave_ledger::{
-    applications::{Payload, records::Record},
     bytes::Bytes,
     codec,
     hash::NetworkId,
-    keys::SecretKey,
-    transaction::{Request, SharedTransaction, Transaction, find_stamp},
+    transaction::{SharedTransaction, Transaction, find_stamp},
 };
 use conclave_protocol::{
     admission::{self, Purpose, Puzzle, Response},
@@ -22,11 +20,16 @@ use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 
 /// What it sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flood {
-    Transactions,
+    /// Transactions by an unknown sender, without the stamp that is asked for.
+    Unstamped,
+    /// Transactions with a stamp, and a signature that is not their sender's.
+    Forged,
+    /// Announcements.
     Announcements,
 }
 
@@ -50,9 +53,6 @@ pub(crate) struct Member {
 /// Pause between two attempts to get in.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Batches of a flood of transactions that are sent before those with false signatures.
-const UNSTAMPED_BATCHES: usize = 200;
-
 /// Transactions in a batch.
 const BATCH: usize = 64;
 
@@ -68,15 +68,27 @@ const EXPIRES_AFTER: u64 = 400;
 /// Bits of a stamp: more than any of the networks that this is for asks for.
 const STAMP_BITS: u8 = 18;
 
-/// Comes, floods, and comes again, until `end` and at least until it has been told once more what the node thinks of it.
-pub(crate) async fn flood(network: NetworkId, address: SocketAddr, flood: Flood, end: Instant) -> Member {
-    let mut attacker = Attacker::new(network);
+/// Comes, floods, and comes again, until `end`; the first time that it is let in it adds a permit to `inside`.
+pub(crate) async fn flood(
+    network: NetworkId,
+    address: SocketAddr,
+    flood: Flood,
+    end: Instant,
+    inside: &Semaphore,
+) -> Member {
+    let mut attacker = match flood {
+        Flood::Announcements => Attacker::announcing(network),
+        Flood::Unstamped | Flood::Forged => Attacker::new(network),
+    };
     let mut member = Member { peer_id: attacker.id().to_string(), ..Member::default() };
     let address = format!("/ip4/{}/tcp/{}", address.ip(), address.port());
     while Instant::now() < end {
         match enter(&mut attacker, &address).await {
             Ok(peer) => {
                 (member.entered, member.kept_out) = (member.entered + 1, false);
+                if member.entered == 1 {
+                    inside.add_permits(1);
+                }
                 let thrown_out = send(&mut attacker, peer, flood, end, &mut member.sent).await;
                 member.thrown_out += u64::from(thrown_out);
             }
@@ -121,7 +133,6 @@ async fn enter(attacker: &mut Attacker, address: &str) -> Result<PeerId, String>
             }
             other => return Err(format!("{other:?}")),
         }
-        attacker.open(node);
         return Ok(node);
     }
 }
@@ -135,21 +146,21 @@ async fn work(network: NetworkId, verifier: PeerId, prover: PeerId, nonce: u64, 
 
 /// Sends until it is thrown out, which is true, or until `end`.
 async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant, sent: &mut u64) -> bool {
-    let key = SecretKey::from_seed([5; 32]);
     let network = attacker.network;
     let mut number = 0;
     while Instant::now() < end {
         number += 1;
+        let expires = attacker.their_height + EXPIRES_AFTER;
         match flood {
-            Flood::Transactions => {
-                let mut transactions =
-                    unstamped(network, &key, attacker.their_height + EXPIRES_AFTER, number);
-                if number > UNSTAMPED_BATCHES {
-                    transactions[0] = forged(&transactions[0]);
-                }
-                let batch = frame(&dissemination::Message::Transactions(transactions));
-                attacker.send(node, Lane::Transactions, batch);
+            Flood::Unstamped => {
+                let batch = unstamped(network, expires, number, BATCH);
+                attacker.send(node, Lane::Transactions, frame(batch));
                 *sent += BATCH as u64;
+            }
+            Flood::Forged => {
+                let transaction = forged(&unstamped(network, expires, number, 1)[0]);
+                attacker.send(node, Lane::Transactions, frame(vec![transaction]));
+                *sent += 1;
             }
             Flood::Announcements => {
                 for item in 0..BURST {
@@ -157,25 +168,15 @@ async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant,
                     let data = Said::new(network, &attacker.key, now_ms(), text).unwrap().encode();
                     let announcement = Announcement { ttl: 0, data_type: DATA_TYPE, data: Bytes(data) };
                     // Nobody is subscribed in the first moment, and the queue is full whenever the node slows down.
-                    *sent += u64::from(attacker.publish_envelope(DATA_TYPE, &announcement.encode()));
+                    *sent += u64::from(attacker.publish(&announcement).is_ok());
                 }
             }
         }
-        if attacker.drive(node, Duration::from_millis(2)).await {
+        if attacker.closed_within(node, Duration::from_millis(2)).await {
             return true;
         }
     }
     false
-}
-
-/// Transactions by somebody unknown, which have no stamp.
-fn unstamped(network: NetworkId, key: &SecretKey, expires: u64, number: usize) -> Vec<SharedTransaction> {
-    let transaction = |item: usize| {
-        let data = [number.to_be_bytes(), item.to_be_bytes()].concat();
-        let payload = Payload::Record(Record { kind: "flood".into(), data: Bytes(data) });
-        Request { network, sender: key.public(), expires, payload }.sign(key).into()
-    };
-    (0..BATCH).map(transaction).collect()
 }
 
 /// The same with the stamp that is asked for, and a signature that is not its sender's.
@@ -186,9 +187,8 @@ fn forged(transaction: &SharedTransaction) -> SharedTransaction {
     forged.into()
 }
 
-fn frame(message: &dissemination::Message) -> Vec<u8> {
-    let body = codec::encode(message);
-    [(body.len() as u32).to_be_bytes().as_slice(), &body].concat()
+fn frame(transactions: Vec<SharedTransaction>) -> Vec<u8> {
+    framed(&codec::encode(&dissemination::Message::Transactions(transactions)))
 }
 
 fn now_ms() -> u64 {

@@ -185,7 +185,8 @@ scene_flood() {
     # From a network of its own: whoever shares a block of addresses with a flooder shares its bounds.
     docker network create --internal "$elsewhere" >/dev/null
     for node in "${VALIDATORS[@]}"; do docker network connect --alias "$node" "$elsewhere" "${container[$node]}"; done
-    beside flooder "$elsewhere" client --detach "$flood_image" --genesis "$HOME_INSIDE/genesis.toml" --seconds 40 "${targets[@]}" \
+    # One core, because a flooder on a machine of its own takes no time from the nodes but by what it sends.
+    beside flooder "$elsewhere" client --detach --cpus 1 "$flood_image" --genesis "$HOME_INSIDE/genesis.toml" --seconds 40 "${targets[@]}" \
         >"$work/flooder"
     flooder=$(cat "$work/flooder")
     container[flooder]=$flooder
@@ -195,7 +196,7 @@ scene_flood() {
     submit after 10
     sed 's/^/   flooder: /' "$work/flood" | grep -E '"(node|made|ended|sent|entered|thrown_out|kept_out)"|it ' | sed 's/,$//'
     ! grep -q '"kept_out": false' "$work/flood" || fail "the flooder was not kept out in the end" "$(cat "$work/flood")"
-    for what in transactions announcements; do
+    for what in unstamped forged announcements; do
         sed -n "/\"$what\"/,/}/p" "$work/flood" | grep -q '"thrown_out": [1-9]' || fail "nobody was thrown out for $what" "$(cat "$work/flood")"
     done
     ids=$(sed -n 's/^ *"peer_id": "\(.*\)",$/\1/p' "$work/flood")

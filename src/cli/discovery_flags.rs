@@ -1,5 +1,6 @@
 //! The flags of `conclave run` for finding others, and for being reached behind a router.
 
+use super::multiaddr::multiaddr;
 use crate::config::discovery::DiscoveryLayer;
 use clap::Args;
 use libp2p::Multiaddr;
@@ -12,19 +13,19 @@ pub(crate) struct DiscoveryFlags {
     #[arg(long)]
     kademlia: bool,
     /// Multiaddr of a peer of the Kademlia table to begin with, with /p2p/; may be given several times
-    #[arg(long = "kademlia-peer", value_name = "MULTIADDR")]
+    #[arg(long = "kademlia-peer", value_name = "MULTIADDR", value_parser = multiaddr)]
     kademlia_peers: Vec<Multiaddr>,
     /// Ask and tell the local network (mDNS)
     #[arg(long)]
     mdns: bool,
     /// Multiaddr under which others reach this node, if the node cannot find it out; may be given several times
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = multiaddr)]
     external: Vec<Multiaddr>,
     /// Dial over relays; on by itself with --relay
     #[arg(long)]
     relay_client: bool,
     /// Multiaddr of a relay, with /p2p/, behind which this node can be reached; may be given several times
-    #[arg(long = "relay", value_name = "MULTIADDR")]
+    #[arg(long = "relay", value_name = "MULTIADDR", value_parser = multiaddr)]
     relays: Vec<Multiaddr>,
     /// Be a relay for others
     #[arg(long)]

@@ -5,6 +5,7 @@ use super::{
     gather::GatherFlags,
     key::PassphraseFlag,
     logging,
+    multiaddr::multiaddr,
     output::{date, now_ms},
     session::Session,
 };
@@ -34,10 +35,10 @@ pub(crate) struct Genesis {
     #[command(flatten)]
     gather: GatherFlags,
     /// With --gather: multiaddr of a tracker; may be given several times
-    #[arg(long = "tracker", value_name = "MULTIADDR")]
+    #[arg(long = "tracker", value_name = "MULTIADDR", value_parser = multiaddr)]
     trackers: Vec<Multiaddr>,
     /// With --gather: multiaddr to listen on; may be given several times [default: TCP and QUIC on port 7700]
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = multiaddr)]
     listen: Vec<Multiaddr>,
     /// With --gather: the file (default: genesis.toml in the home)
     #[arg(short, long, value_name = "FILE")]

@@ -21,6 +21,7 @@ mod load;
 mod log_limit;
 mod logging;
 mod misbehaviour_flags;
+mod multiaddr;
 mod output;
 mod poll;
 mod probe;

@@ -3,12 +3,13 @@
 use super::{
     console,
     discovery_flags::DiscoveryFlags,
-    failure::{Context, Outcome},
+    failure::{Context, Failure, Outcome},
     gather::GatherFlags,
     genesis,
     key::PassphraseFlag,
     logging,
     misbehaviour_flags::MisbehaviourFlags,
+    multiaddr::multiaddr,
     session::Session,
 };
 use crate::{
@@ -33,10 +34,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE")]
     validator_key: Option<PathBuf>,
     /// Multiaddr to listen on; may be given several times [default: TCP and QUIC on port 7700]
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = multiaddr)]
     listen: Vec<Multiaddr>,
     /// Multiaddr of a node to connect to; may be given several times
-    #[arg(long = "peer", value_name = "MULTIADDR")]
+    #[arg(long = "peer", value_name = "MULTIADDR", value_parser = multiaddr)]
     peers: Vec<Multiaddr>,
     /// Zero bits of the work that is asked of observers before they are believed [default: 24]
     #[arg(long, value_name = "BITS")]
@@ -60,7 +61,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "NUMBER")]
     max_known_peers: Option<usize>,
     /// Multiaddr of a tracker to register with and to ask for peers; may be given several times
-    #[arg(long = "tracker", value_name = "MULTIADDR")]
+    #[arg(long = "tracker", value_name = "MULTIADDR", value_parser = multiaddr)]
     trackers: Vec<Multiaddr>,
     /// Be a tracker for others
     #[arg(long)]
@@ -113,7 +114,9 @@ impl Run {
     pub(crate) async fn run(self, session: &Session) -> Outcome {
         if self.console {
             let flags = console::prepare(&session.home, self.flags(session))?;
-            return console::run_with_node(self.config(session, flags)?, session).await;
+            let config = self.config(session, flags)?;
+            need_genesis(&config, session)?;
+            return console::run_with_node(config, session).await;
         }
         let mut config = self.config(session, self.flags(session))?;
         logging::start(&config.log)?;
@@ -123,6 +126,7 @@ impl Run {
         if let Some(parties) = self.gather.gather {
             self.gather(parties, &mut config).await?;
         }
+        need_genesis(&config, session)?;
         node::run(config).await.context(|| format!("the node in {} has stopped", session.home.display()))
     }
 
@@ -186,6 +190,19 @@ impl Run {
         config.misbehaviour = self.misbehaviour.kind();
         Ok(config)
     }
+}
+
+/// A node without a genesis file belongs to no network: whoever is new here has to be told where it comes from.
+fn need_genesis(config: &NodeConfig, session: &Session) -> Outcome {
+    if config.genesis.exists() {
+        return Ok(());
+    }
+    let home = session.home.display();
+    Err(Failure::new(format!("there is no genesis file {}", config.genesis.display())).advise(format!(
+        "Put that of your network there, or name it with --genesis. For a network of your own, make one: alone with \
+         `conclave up` or `conclave genesis new`, or with the others: conclave --home {home} run --gather NUMBER --as NAME \
+         --tracker MULTIADDR"
+    )))
 }
 
 /// Asks this process to stop, as a supervisor would, once nobody holds the other end of standard input any more.

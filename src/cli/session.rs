@@ -21,26 +21,29 @@ use std::{
 /// How long one of several nodes has to take a connection before the next is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 
+/// Where the help of a command shows what every command takes.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Flags of every command.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Global {
     /// The node's folder [default: ~/.conclave, or ./conclave-net where there is only that]
-    #[arg(long, global = true, env = "CONCLAVE_HOME", value_name = "DIR", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "CONCLAVE_HOME", value_name = "DIR", hide_env_values = true)]
     home: Option<PathBuf>,
     /// The node to speak to [default: that of the home, else http://127.0.0.1:7780]
-    #[arg(long, global = true, env = "CONCLAVE_API", value_name = "URL", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "CONCLAVE_API", value_name = "URL", hide_env_values = true)]
     api: Option<String>,
     /// What to print: text for people or JSON for programs
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORM")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, default_value_t, value_name = "FORM")]
     output: Output,
     /// Log more; twice for even more
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Log less; twice for even less
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = EVERYWHERE, action = clap::ArgAction::Count)]
     quiet: u8,
     /// Form of log lines
-    #[arg(long, global = true, value_enum, value_name = "FORM")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_enum, value_name = "FORM")]
     log_format: Option<LogFormat>,
 }
 

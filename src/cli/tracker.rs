@@ -4,6 +4,7 @@ use super::{
     failure::{Context, Outcome},
     key::PassphraseFlag,
     logging,
+    multiaddr::multiaddr,
     output::Output,
     run::stop_at_end_of_input,
     session::Session,
@@ -29,7 +30,7 @@ pub(crate) struct Tracker {
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Multiaddr to listen on; may be given several times [default: TCP and QUIC on port 7700]
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = multiaddr)]
     listen: Vec<Multiaddr>,
     /// Serve metrics for Prometheus there, at /metrics
     #[arg(long, value_name = "ADDRESS:PORT")]

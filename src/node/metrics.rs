@@ -64,6 +64,7 @@ pub(super) struct Metrics {
     penalties: Family<Offence, Counter>,
     refusals: Family<Refusal, Counter>,
     admissions: Family<Outcome, Counter>,
+    peer_transactions: Family<Outcome, Counter>,
     known_peers: Family<Told, Gauge>,
     pub(super) records_refused: Counter,
     sent: Family<Kind, Counter>,
@@ -88,6 +89,7 @@ impl Metrics {
             penalties: Family::default(),
             refusals: Family::default(),
             admissions: Family::default(),
+            peer_transactions: Family::default(),
             known_peers: Family::default(),
             records_refused: Counter::default(),
             sent: Family::default(),
@@ -142,6 +144,11 @@ impl Metrics {
             metrics.admissions.clone(),
         );
         registry.register(
+            "peer_transactions",
+            "Transactions that peers sent and that were new here, by what became of them",
+            metrics.peer_transactions.clone(),
+        );
+        registry.register(
             "known_peers",
             "Known peers by source; one that several sources told of counts for each",
             metrics.known_peers.clone(),
@@ -191,6 +198,11 @@ impl Metrics {
     /// What became of an admission.
     pub(super) fn admission(&self, outcome: &'static str) {
         self.admissions.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// What became of transactions that a peer sent.
+    pub(super) fn peer_transactions(&self, outcome: &'static str, count: usize) {
+        self.peer_transactions.get_or_create(&Outcome { outcome }).inc_by(count as u64);
     }
 
     /// How many peers are known, by source.

@@ -96,9 +96,11 @@ pub async fn run(config: TrackerConfig, mut listening: impl FnMut(&Multiaddr)) -
         })?;
     }
     if let Some(address) = config.metrics_listen {
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| TrackerError::MetricsListen { address, source })?;
+        let failed = |source| TrackerError::MetricsListen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        // The system has chosen the port if none was named.
+        let address = listener.local_addr().map_err(failed)?;
+        tracing::info!(%address, "the metrics are served");
         metrics::serve(listener, Arc::new(Mutex::new(registry)));
     }
     let mut count = tokio::time::interval(COUNT_EVERY);

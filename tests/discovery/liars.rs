@@ -1,6 +1,6 @@
 //! Peers of the table that answer with made-up providers, and say ever new addresses of themselves.
 
-use crate::node::{Hub, Network};
+use crate::{hub::Hub, node::Network};
 use conclave_behaviours::{discovery, swarm::build_with};
 use futures::StreamExt;
 use libp2p::{

@@ -4,7 +4,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/hub.rs"]
+mod hub;
 mod liars;
 mod node;
 mod relays;
 mod table;
+
+use node::eventually;

@@ -8,7 +8,7 @@ use conclave_ledger::{
 };
 use serde_json::Value;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::Mutex,
     time::{Duration, Instant},
@@ -230,36 +230,5 @@ impl Drop for Node {
             let tail = log.char_indices().rev().nth(8000).map_or(0, |(at, _)| at);
             eprintln!("--- {}\n{}", self.name, &log[tail..]);
         }
-    }
-}
-
-/// A peer of the table that is no node of ours: `conclave swarm`.
-pub(crate) struct Hub {
-    child: Child,
-    pub(crate) address: String,
-}
-
-impl Hub {
-    pub(crate) fn start(folder: &Path) -> Self {
-        let path = folder.join("hub.log");
-        let log = std::fs::File::create(&path).unwrap();
-        let child = program(&["swarm", "--listen", "/ip4/127.0.0.1/tcp/0", "--output", "json"])
-            .args(["--kademlia", conclave_behaviours::discovery::PROTOCOL.as_ref()])
-            .stdout(log)
-            .spawn()
-            .unwrap();
-        let address = eventually("the hub listens", || {
-            let log = std::fs::read_to_string(&path).ok()?;
-            let mut events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            Some(events.find(|event| event["event"] == "listening")?["address"].as_str()?.to_owned())
-        });
-        Self { child, address }
-    }
-}
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

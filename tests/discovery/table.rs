@@ -1,6 +1,6 @@
 //! A Kademlia table as the tracker that nobody runs.
 
-use crate::node::{Hub, Network};
+use crate::{hub::Hub, node::Network};
 
 const LISTEN: [&str; 2] = ["--listen", "/ip4/127.0.0.1/tcp/0"];
 

@@ -2,18 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "../common/network.rs"]
-mod common;
 mod liar;
+#[path = "../common/network.rs"]
+mod network;
 mod party;
+#[path = "../common/tracker.rs"]
+mod tracker;
 
-use common::eventually;
 use conclave_ledger::{
     applications::{Payload, records::Record},
     bytes::Bytes,
     transaction::Request,
 };
-use party::{Group, Running, terminate};
+use network::eventually;
+use party::{Group, Running};
 
 const NAMES: [&str; 5] = ["anna", "ben", "cleo", "dora", "emil"];
 
@@ -42,7 +44,7 @@ fn five_fresh_nodes_make_one_genesis_file_and_their_network_decides() {
         Request { network: genesis.network_id(), sender: key.public(), expires: 900, payload }.sign(&key)
     };
     assert!(group.decide(&nodes[1], &record("first")), "the network decides");
-    terminate(&mut first.child);
+    first.stop();
     assert!(group.decide(&nodes[2], &record("without the first tracker")), "a dead tracker changes nothing");
     group.make_home("olaf", false);
     std::fs::copy(group.genesis("anna"), group.genesis("olaf")).unwrap();
@@ -106,7 +108,6 @@ fn a_tracker_stops_cleanly_and_keeps_its_identity() {
     let id = |address: &str| address.rsplit('/').next().unwrap().to_owned();
     let mut tracker = group.tracker("tracker");
     let first = id(&tracker.address);
-    terminate(&mut tracker.child);
-    assert!(tracker.child.try_wait().unwrap().unwrap().success());
+    assert!(tracker.stop().success());
     assert_eq!(id(&group.tracker("tracker").address), first);
 }

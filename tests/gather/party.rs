@@ -1,6 +1,9 @@
 //! Homes, trackers and nodes in one temporary folder, all on loopback and on ports that the system chooses.
 
-use crate::common::{eventually, program, succeed};
+use crate::{
+    network::{program, succeed},
+    tracker::Tracker,
+};
 use conclave::{api::types::TransactionStatus, client::Client};
 use conclave_ledger::{keys::SecretKey, transaction::Transaction};
 use std::{
@@ -12,11 +15,10 @@ use std::{
 
 const LOOPBACK: &str = "/ip4/127.0.0.1/tcp/0";
 
-/// A running process that has said where it is.
+/// A running node.
 pub(crate) struct Running {
-    pub(crate) child: Child,
-    /// A tracker's multiaddr, or the file of a node's log.
-    pub(crate) address: String,
+    child: Child,
+    log: PathBuf,
 }
 
 impl Drop for Running {
@@ -25,13 +27,6 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// SIGTERM, and the end of the process.
-pub(crate) fn terminate(child: &mut Child) {
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    child.wait().unwrap();
 }
 
 pub(crate) struct Group {
@@ -68,21 +63,8 @@ impl Group {
     }
 
     /// A tracker that listens.
-    pub(crate) fn tracker(&self, name: &str) -> Running {
-        let out = self.folder.path().join(format!("{name}.address"));
-        let child = program()
-            .arg("--home")
-            .arg(self.home(name))
-            .args(["tracker", "--listen", LOOPBACK])
-            .stdout(File::create(&out).unwrap())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let address = eventually("the tracker listens", || {
-            let text = std::fs::read_to_string(&out).ok()?;
-            text.lines().next().filter(|_| text.ends_with('\n')).map(str::to_owned)
-        });
-        Running { child, address }
+    pub(crate) fn tracker(&self, name: &str) -> Tracker {
+        Tracker::start(&self.home(name))
     }
 
     pub(crate) fn gather_command(&self, name: &str, parties: u16, seconds: u64, tracker: &str) -> Command {
@@ -112,12 +94,12 @@ impl Group {
             command.args(["--tracker", tracker]);
         }
         let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
-        Running { child, address: log.display().to_string() }
+        Running { child, log }
     }
 
     /// The API of a node, once it is up.
     fn client(&self, node: &Running) -> Option<Client> {
-        let log = std::fs::read_to_string(&node.address).ok()?;
+        let log = std::fs::read_to_string(&node.log).ok()?;
         let plain = log.replace("\u{1b}[3m", "").replace("\u{1b}[0m", "").replace("\u{1b}[2m", "");
         let line = plain.lines().find(|line| line.contains("the node is up"))?;
         let api = line.split("api=").nth(1)?.split_whitespace().next()?;

@@ -30,7 +30,7 @@ const BOUND_WITHOUT_WORK: f64 = 64.0;
 const AT_THE_DOOR: usize = 16;
 
 /// Decides records at the node that is attacked, until `attack` ends; each takes so long.
-fn decide_meanwhile(network: &Network, name: &str, goes_on: impl Fn() -> bool) -> Vec<Duration> {
+pub(crate) fn decide_meanwhile(network: &Network, name: &str, goes_on: impl Fn() -> bool) -> Vec<Duration> {
     let mut times = Vec::new();
     while times.len() < 10 || (goes_on() && times.len() < 500) {
         let record = network.record(0, &format!("{name} {}", times.len()));

@@ -9,6 +9,7 @@ mod handshake;
 #[path = "../common/network.rs"]
 mod network;
 mod peer;
+mod refused;
 mod repeats;
 
 use conclave_ledger::hash::NetworkId;

@@ -2,11 +2,14 @@
 //! test. Frames go out as the bytes of a whole substream, so that a test can announce, cut and mix them at will.
 
 use conclave::keys;
-use conclave_behaviours::{announcements, exchange};
+use conclave_behaviours::exchange::{self, Framing};
 use conclave_ledger::{
+    applications::{Payload, records::Record},
+    bytes::Bytes,
     codec,
     hash::{Hash, NetworkId},
     keys::SecretKey,
+    transaction::{self, SharedTransaction},
 };
 use conclave_protocol::{
     admission::{self, Purpose, Puzzle},
@@ -68,7 +71,6 @@ struct Protocols {
     admission: exchange::Behaviour,
     peers: exchange::Behaviour,
     gossipsub: Toggle<gossipsub::Behaviour>,
-    announcements: Toggle<announcements::Behaviour>,
 }
 
 /// Gossipsub that knows messages by their author and number, so that it sends the same content as often as it is told.
@@ -85,31 +87,31 @@ fn announcer(key: &SecretKey, network: &str) -> gossipsub::Behaviour {
 
 impl Protocols {
     fn new(key: &SecretKey, network: &str, announces: bool) -> Self {
-        let exchange = |name: &str| {
+        let spoken = |name: &str, framing: Framing| {
             exchange::behaviour(&exchange::Config {
                 name: format!("/conclave/{network}/{name}"),
                 max_request_bytes: 1 << 20,
                 max_response_bytes: 1 << 20,
                 timeout: Duration::from_secs(20),
                 max_concurrent: 256,
+                framing,
             })
         };
-        let (identity, gossip) = (keys::node_identity(key), format!("/conclave/{network}/announcements"));
-        let public = identity.public();
+        let exchange = |name| spoken(name, Framing::Length);
+        // Frames, or what it likes to put in their place.
+        let channel = |name| spoken(name, Framing::Substream);
+        let public = keys::node_identity(key).public();
         Self {
             identify: identify::Behaviour::new(identify::Config::new("/conclave/1".into(), public)),
             handshake: exchange("handshake/1"),
             sync: exchange("sync/1"),
-            consensus: exchange("consensus/1"),
-            consensus_bulk: exchange("consensus/1/bulk"),
-            transactions: exchange("transactions/1"),
-            transactions_bulk: exchange("transactions/1/bulk"),
+            consensus: channel("consensus/1"),
+            consensus_bulk: channel("consensus/1/bulk"),
+            transactions: channel("transactions/1"),
+            transactions_bulk: channel("transactions/1/bulk"),
             admission: exchange("admission/1"),
             peers: exchange("peers/1"),
             gossipsub: announces.then(|| announcer(key, network)).into(),
-            announcements: (!announces)
-                .then(|| announcements::Behaviour::new(&identity, announcements::Config::new(gossip)))
-                .into(),
         }
     }
 
@@ -165,7 +167,7 @@ impl Attacker {
     }
 
     /// An attacker with a fresh identity that publishes announcements, too.
-    #[allow(dead_code)] // For `tests/hostile`.
+    #[allow(dead_code)] // For `tests/hostile` and `examples/flood`.
     pub(crate) fn announcing(network: NetworkId) -> Self {
         Self::made(network, keys::generate().unwrap(), true)
     }
@@ -300,14 +302,6 @@ impl Attacker {
         .await
     }
 
-    /// Lets the swarm work for a while, whatever happens; true if no connection to the peer is left.
-    #[allow(dead_code)] // For `examples/flood`.
-    pub(crate) async fn drive(&mut self, peer: PeerId, time: Duration) -> bool {
-        self.unread.clear();
-        let closed = async { while !matches!(self.next().await, Seen::Closed(closed) if closed == peer) {} };
-        tokio::time::timeout(time, closed).await.is_ok()
-    }
-
     /// Listens on loopback; the address with the peer id.
     pub(crate) async fn listen(&mut self) -> String {
         self.swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse().unwrap()).unwrap();
@@ -334,19 +328,6 @@ impl Attacker {
     pub(crate) fn answer(&mut self, lane: Lane, channel: exchange::ResponseChannel, bytes: Vec<u8>) {
         // A node that has gone meanwhile is seen to have.
         let _ = self.swarm.behaviour_mut().of(lane).send_response(channel, bytes);
-    }
-
-    /// Hears and is heard by the peer's announcements.
-    #[allow(dead_code)] // For `examples/flood`.
-    pub(crate) fn open(&mut self, peer: PeerId) {
-        self.swarm.behaviour_mut().announcements.as_mut().into_iter().for_each(|gossip| gossip.open(peer));
-    }
-
-    /// Publishes an envelope to whoever is subscribed; false if nobody takes it.
-    #[allow(dead_code)] // For `examples/flood`.
-    pub(crate) fn publish_envelope(&mut self, data_type: u16, envelope: &[u8]) -> bool {
-        let gossip = self.swarm.behaviour_mut().announcements.as_mut();
-        gossip.is_some_and(|gossip| gossip.publish(data_type, envelope, false).is_ok())
     }
 
     /// Ends all connections.
@@ -466,7 +447,7 @@ impl Attacker {
     }
 
     /// Publishes an announcement to whoever takes its type, whether that was done before or not.
-    #[allow(dead_code)] // For `tests/hostile`.
+    #[allow(dead_code)] // For `tests/hostile` and `examples/flood`.
     pub(crate) fn publish(&mut self, announcement: &Announcement) -> Result<(), String> {
         // The first byte says that the message is known by its bytes alone.
         let bytes = [&[0], announcement.encode().as_slice()].concat();
@@ -481,17 +462,38 @@ impl Attacker {
     }
 
     /// Lets the swarm work until the connection to the peer is closed, or for this long; whether it is closed.
-    #[allow(dead_code)] // For `tests/hostile`.
+    #[allow(dead_code)] // For `tests/hostile` and `examples/flood`.
     pub(crate) async fn closed_within(&mut self, peer: PeerId, time: Duration) -> bool {
-        let close = async {
-            loop {
-                if matches!(self.next().await, Seen::Closed(closed) if closed == peer) {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(time, close).await.is_ok()
+        let is_end = |seen: &Seen| matches!(seen, Seen::Closed(closed) if *closed == peer);
+        if self.unread.drain(..).any(|seen| is_end(&seen)) {
+            return true;
+        }
+        let end = async { while !is_end(&self.next().await) {} };
+        tokio::time::timeout(time, end).await.is_ok()
     }
+}
+
+/// A frame of a channel: its length, then its bytes.
+#[allow(dead_code)] // For `tests/hostile` and `examples/flood`.
+pub(crate) fn framed(body: &[u8]) -> Vec<u8> {
+    [(body.len() as u32).to_be_bytes().as_slice(), body].concat()
+}
+
+/// So many transactions by somebody unknown, which have no stamp; others for each `number`.
+#[allow(dead_code)] // For `tests/hostile` and `examples/flood`.
+pub(crate) fn unstamped(
+    network: NetworkId,
+    expires: u64,
+    number: usize,
+    count: usize,
+) -> Vec<SharedTransaction> {
+    let key = SecretKey::from_seed([5; 32]);
+    let transaction = |item: usize| {
+        let data = [number.to_be_bytes(), item.to_be_bytes()].concat();
+        let payload = Payload::Record(Record { kind: "flood".into(), data: Bytes(data) });
+        transaction::Request { network, sender: key.public(), expires, payload }.sign(&key).into()
+    };
+    (0..count).map(transaction).collect()
 }
 
 /// The work that a node asks for.
@@ -520,7 +522,7 @@ fn translate(event: SwarmEvent<ProtocolsEvent>) -> Option<Seen> {
             ProtocolsEvent::TransactionsBulk(event) => exchange_seen(Lane::TransactionsBulk, event),
             ProtocolsEvent::Admission(event) => exchange_seen(Lane::Admission, event),
             ProtocolsEvent::Peers(event) => exchange_seen(Lane::Peers, event),
-            ProtocolsEvent::Identify(_) | ProtocolsEvent::Announcements(_) => None,
+            ProtocolsEvent::Identify(_) => None,
             ProtocolsEvent::Gossipsub(event) => match event {
                 gossipsub::Event::Subscribed { topic, .. } => Some(Seen::Subscribed(topic)),
                 _ => None,

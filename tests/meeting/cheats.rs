@@ -17,9 +17,8 @@ use libp2p::PeerId;
 
 const ADMISSIONS: &str = "conclave_admissions_total";
 
-/// An attacker whose handshake with the node is done, and the challenge that it was given.
-async fn challenged(network: &Network, address: &str) -> (Attacker, PeerId, u64) {
-    let mut attacker = Attacker::new(super::network_id(network));
+/// Does the handshake with the node; its peer id, and the challenge that it gives.
+async fn challenge(attacker: &mut Attacker, address: &str) -> (PeerId, u64) {
     let node = attacker.dial(address).await.unwrap();
     let (role, key) = (attacker.observer(), attacker.key.clone());
     attacker.enter(node, role, &key).await.unwrap();
@@ -28,9 +27,16 @@ async fn challenged(network: &Network, address: &str) -> (Attacker, PeerId, u64)
         if lane == Lane::Admission {
             let Ok(Request::Challenge { nonce, .. }) = codec::decode(&bytes, 1 << 10) else { panic!() };
             attacker.answer(lane, channel, codec::encode(&Response::Accepted));
-            return (attacker, node, nonce);
+            return (node, nonce);
         }
     }
+}
+
+/// A fresh attacker whose handshake with the node is done, and the challenge that it was given.
+async fn challenged(network: &Network, address: &str) -> (Attacker, PeerId, u64) {
+    let mut attacker = Attacker::new(super::network_id(network));
+    let (node, nonce) = challenge(&mut attacker, address).await;
+    (attacker, node, nonce)
 }
 
 /// The work of `prover` for `verifier`.
@@ -46,7 +52,7 @@ async fn show(attacker: &mut Attacker, node: PeerId, nonce: u64, solution: u64) 
 }
 
 #[test]
-fn work_that_is_not_ones_own_or_shown_twice_is_refused_by_a_real_node() {
+fn work_that_is_not_ones_own_or_late_or_shown_twice_is_refused_by_a_real_node() {
     let network = validators();
     let to = address(&network, 0);
     let solve = |node, prover, nonce| work(&network, Purpose::Admission, node, prover, nonce);
@@ -65,6 +71,14 @@ fn work_that_is_not_ones_own_or_shown_twice_is_refused_by_a_real_node() {
         assert_eq!(answer, Response::Refused(Refusal::ForeignChallenge));
         second.closed(node).await;
 
+        // What was asked of it on a connection that is over, and is shown too late.
+        let (mut late, node, nonce) = challenged(&network, &to).await;
+        let solution = solve(node, late.id(), nonce);
+        late.disconnect().await;
+        let (node, _) = challenge(&mut late, &to).await;
+        assert_eq!(show(&mut late, node, nonce, solution).await, Response::Refused(Refusal::Expired));
+        late.closed(node).await;
+
         // Right, and then once more.
         let (mut twice, node, nonce) = challenged(&network, &to).await;
         let solution = solve(node, twice.id(), nonce);
@@ -72,7 +86,7 @@ fn work_that_is_not_ones_own_or_shown_twice_is_refused_by_a_real_node() {
         assert_eq!(show(&mut twice, node, nonce, solution).await, Response::Refused(Refusal::Replayed));
         twice.closed(node).await;
     });
-    for reason in [Refusal::NoWork, Refusal::ForeignChallenge, Refusal::Replayed] {
+    for reason in [Refusal::NoWork, Refusal::ForeignChallenge, Refusal::Expired, Refusal::Replayed] {
         network.wait_metric(0, ADMISSIONS, &[("outcome", reason.name())], 1.0);
         assert!(network.log(0).contains(&reason.to_string()), "{reason:?} is in the log");
     }

@@ -1,10 +1,12 @@
 //! Many strangers, none with more than eight connections: they find each other at a tracker, which dies; more come by
-//! another way; and what one of them announces reaches all others, once each.
+//! two other ways, ordinary nodes that are asked for peers and a Kademlia table; and what one of them announces reaches
+//! all others, once each.
 //!
 //! Twelve and four strangers by default; `CONCLAVE_TEST_STRANGERS=30+10` for as many as that.
 
 use super::{
     BITS, Observer,
+    hub::Hub,
     network::{Network, PATIENCE, eventually, sample},
     tracker::Tracker,
 };
@@ -19,6 +21,10 @@ use tokio::sync::mpsc;
 
 /// Most connections of a node.
 const MOST: usize = 8;
+
+/// How many of the strangers are in the Kademlia table, too. More would only cost connections: who has found them is told
+/// of the others.
+const IN_TABLE: usize = 3;
 
 /// What is announced.
 const DATA_TYPE: u16 = 1337;
@@ -107,6 +113,16 @@ fn wait_known(network: &Network, who: &[Observer], whom: &BTreeSet<String>) {
     }
 }
 
+/// Waits until a newcomer knows somebody by `source`, and checks that no tracker has helped.
+fn check_way(network: &Network, newcomer: &Observer, source: &str) {
+    let told_by = |wanted: &str| {
+        let known = network.block_on(newcomer.client().known_peers()).ok()?.peers;
+        Some(known.iter().any(|peer| peer.sources.iter().any(|source| source == wanted)))
+    };
+    eventually(&format!("{} knows somebody by {source}", newcomer.name), || told_by(source)?.then_some(()));
+    assert_eq!(told_by("tracker"), Some(false), "{} knows of no tracker", newcomer.name);
+}
+
 /// Waits until every node is connected and knows that each of its peers takes announcements, besides what people say.
 fn wait_subscribed(network: &Network, clients: &[Client]) {
     for (number, client) in clients.iter().enumerate() {
@@ -151,15 +167,19 @@ fn strangers_find_each_other_outlive_their_tracker_and_hear_what_a_newcomer_anno
     let (first, more) = numbers();
     let begun = Instant::now();
     let mut network = Network::start_some(4, 0, 200);
-    let tracker = Tracker::start(&network);
+    let tracker = Tracker::start(&network.home.join("tracker"));
+    let hub = Hub::start(&network.home);
+    let in_table = ["--kademlia", "--kademlia-peer", &hub.address];
     let watch = Watch::start(&network);
     let at_tracker = [FLAGS.as_slice(), &["--tracker", &tracker.address]].concat();
     for node in 0..4 {
         network.run_with(node, &at_tracker);
         watch.add(network.client(node));
     }
-    let at_tracker: Vec<String> = at_tracker.into_iter().map(String::from).collect();
-    let mut observers = Observer::start_all(&network, 1..first + 1, |_| at_tracker.clone());
+    let mut observers = Observer::start_all(&network, 1..first + 1, |number| {
+        let table = if number <= IN_TABLE { &in_table[..] } else { &[] };
+        at_tracker.iter().chain(table).copied().map(String::from).collect()
+    });
     observers.iter().for_each(|observer| watch.add(observer.client()));
     let validators = (0..4).map(|node| {
         eventually("the validator is up", || {
@@ -173,16 +193,31 @@ fn strangers_find_each_other_outlive_their_tracker_and_hear_what_a_newcomer_anno
 
     tracker.kill();
     let begun = Instant::now();
-    let ways: Vec<String> =
-        observers.iter().take(first.div_ceil(4)).map(|observer| observer.address(&network)).collect();
-    let newcomers = Observer::start_all(&network, first + 1..first + more + 1, |number| {
-        let by = ["--peer", &ways[number % ways.len()]];
-        FLAGS.into_iter().chain(by).map(String::from).collect()
+    let ways: Vec<String> = observers
+        .iter()
+        .skip(IN_TABLE)
+        .take(first.div_ceil(4))
+        .map(|observer| observer.address(&network))
+        .collect();
+    // By turns: those of an even number know an ordinary node, the others a peer of the table that is no node at all.
+    let by_node = |number: usize| number.is_multiple_of(2);
+    let numbers = first + 1..first + more + 1;
+    let newcomers = Observer::start_all(&network, numbers.clone(), |number| {
+        let by_peer = ["--peer", &ways[number % ways.len()]];
+        let way = if by_node(number) { &by_peer[..] } else { &in_table };
+        FLAGS.iter().chain(way).copied().map(String::from).collect()
     });
     newcomers.iter().for_each(|newcomer| watch.add(newcomer.client()));
+    for (number, newcomer) in numbers.zip(&newcomers) {
+        check_way(&network, newcomer, if by_node(number) { "peer-exchange" } else { "kademlia" });
+    }
     observers.extend(newcomers);
     super::check_follows(&network, &observers, 2, "without it");
-    println!("{more} more have joined by way of {} of them after {:.1?}", ways.len(), begun.elapsed());
+    println!(
+        "{more} more have joined, half of them by way of {} nodes, half by the table, after {:.1?}",
+        ways.len(),
+        begun.elapsed()
+    );
 
     let mut places: Vec<SocketAddr> = (0..4).map(|node| network.gossip(node)).collect();
     places.extend(observers.iter().map(Observer::gossip));

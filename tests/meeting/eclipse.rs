@@ -107,7 +107,7 @@ fn questions_besides_heartbeats(network: &Network, node: &Observer) -> f64 {
 fn a_node_among_liars_alone_asks_its_tracker_again_and_meets_somebody_honest() {
     let network = super::validators();
     let id = super::network_id(&network);
-    let tracker = Tracker::start(&network);
+    let tracker = Tracker::start(&network.home.join("tracker"));
     let mut liars = Vec::new();
     for _ in 0..LIARS {
         liars.push(network.block_on(Liar::new(id)));

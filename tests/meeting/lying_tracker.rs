@@ -6,16 +6,15 @@ use super::{
     network::{Network, eventually, sample},
     tracker::Tracker,
 };
-use conclave_behaviours::rendezvous::{MAX_RECORDS, PROTOCOL};
+use conclave_behaviours::{
+    exchange,
+    rendezvous::{MAX_RECORDS, PROTOCOL},
+};
 use conclave_ledger::keys::SecretKey;
 use conclave_protocol::peer_record::PeerRecord;
-use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt};
-use libp2p::{
-    Multiaddr, StreamProtocol, Swarm,
-    request_response::{self, Message, ProtocolSupport},
-    swarm::SwarmEvent,
-};
-use std::{io, ops::Range, time::Duration};
+use futures::StreamExt;
+use libp2p::{Multiaddr, Swarm, request_response::Message, swarm::SwarmEvent};
+use std::{ops::Range, time::Duration};
 
 /// Different pages of the tracker that has always more: more records in all than a table has places for.
 const PAGES: usize = 5;
@@ -35,52 +34,11 @@ enum Lie {
     Nobody,
 }
 
-/// Reads a request's kind, writes whatever bytes it is given.
-#[derive(Clone)]
-struct Bytes;
-
-impl request_response::Codec for Bytes {
-    type Protocol = StreamProtocol;
-    /// The kind of the request: 0 to register, 3 to discover.
-    type Request = u8;
-    type Response = Vec<u8>;
-
-    async fn read_request<T>(&mut self, _: &StreamProtocol, stream: &mut T) -> io::Result<u8>
-    where
-        T: AsyncRead + Unpin + Send,
-    {
-        // The length, in one byte or two; then the field 1, the kind, which protobuf leaves out when it is 0.
-        let mut head = [0; 4];
-        stream.read_exact(&mut head).await?;
-        let start = if head[0] & 0x80 == 0 { 1 } else { 2 };
-        Ok(if head[start] == 8 { head[start + 1] } else { 0 })
-    }
-
-    async fn read_response<T>(&mut self, _: &StreamProtocol, _: &mut T) -> io::Result<Vec<u8>>
-    where
-        T: AsyncRead + Unpin + Send,
-    {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    async fn write_request<T>(&mut self, _: &StreamProtocol, _: &mut T, _: u8) -> io::Result<()>
-    where
-        T: AsyncWrite + Unpin + Send,
-    {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    async fn write_response<T>(
-        &mut self,
-        _: &StreamProtocol,
-        stream: &mut T,
-        bytes: Vec<u8>,
-    ) -> io::Result<()>
-    where
-        T: AsyncWrite + Unpin + Send,
-    {
-        stream.write_all(&bytes).await
-    }
+/// The kind of a request: 0 to register, 3 to discover.
+fn kind(request: &[u8]) -> u8 {
+    // The length, in one byte or two; then the field 1, the kind, which protobuf leaves out when it is 0.
+    let start = if request[0] & 0x80 == 0 { 1 } else { 2 };
+    if request[start] == 8 { request[start + 1] } else { 0 }
 }
 
 fn varint(mut number: usize) -> Vec<u8> {
@@ -132,10 +90,17 @@ fn discovered(network: &str, records: Range<usize>, forged: bool) -> Vec<u8> {
 async fn start(lie: Lie, network: String) -> String {
     let mut unread = libp2p::metrics::Registry::default();
     let keypair = libp2p::identity::Keypair::generate_ed25519();
-    let mut swarm: Swarm<request_response::Behaviour<Bytes>> =
+    let protocol = exchange::Config {
+        name: PROTOCOL.to_string(),
+        max_request_bytes: 1 << 16,
+        max_response_bytes: 1 << 20,
+        timeout: Duration::from_secs(10),
+        max_concurrent: 64,
+        framing: exchange::Framing::Substream,
+    };
+    let mut swarm: Swarm<exchange::Behaviour> =
         conclave_behaviours::swarm::build_with(keypair, &mut unread, Duration::from_secs(60), |_, _| {
-            let protocols = [(PROTOCOL, ProtocolSupport::Inbound)];
-            request_response::Behaviour::with_codec(Bytes, protocols, request_response::Config::default())
+            exchange::behaviour(&protocol)
         })
         .unwrap();
     swarm.listen_on("/ip4/127.0.0.1/tcp/0".parse::<Multiaddr>().unwrap()).unwrap();
@@ -155,13 +120,13 @@ async fn start(lie: Lie, network: String) -> String {
         // Questions that are never answered.
         let mut held = Vec::new();
         loop {
-            let SwarmEvent::Behaviour(request_response::Event::Message { message, .. }) =
+            let SwarmEvent::Behaviour(exchange::Event::Message { message, .. }) =
                 swarm.select_next_some().await
             else {
                 continue;
             };
             let Message::Request { request, channel, .. } = message else { continue };
-            let answer = match (lie, request) {
+            let answer = match (lie, kind(&request)) {
                 (Lie::Silence, _) => {
                     held.push(channel);
                     continue;
@@ -180,7 +145,7 @@ async fn start(lie: Lie, network: String) -> String {
 #[test]
 fn the_lies_of_trackers_are_counted_and_an_honest_one_is_heard_beside_them() {
     let mut network = Network::start_some(4, 0, 200);
-    let honest = Tracker::start(&network);
+    let honest = Tracker::start(&network.home.join("tracker"));
     for node in 0..4 {
         network.run_with(node, &["--admission-bits", super::BITS, "--tracker", &honest.address]);
     }

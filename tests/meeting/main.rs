@@ -6,6 +6,8 @@
 mod cheats;
 mod crowd;
 mod eclipse;
+#[path = "../common/hub.rs"]
+mod hub;
 mod lying_tracker;
 #[path = "../common/network.rs"]
 mod network;
@@ -14,6 +16,7 @@ mod observer;
 #[path = "../hostile/peer.rs"]
 mod peer;
 mod records;
+#[path = "../common/tracker.rs"]
 mod tracker;
 
 use conclave_ledger::hash::NetworkId;

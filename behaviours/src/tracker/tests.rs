@@ -202,6 +202,7 @@ async fn garbage_is_no_reason_to_stop() {
         max_response_bytes: 1 << 20,
         timeout: Duration::from_secs(5),
         max_concurrent: 8,
+        framing: exchange::Framing::Substream,
     };
     let mut swarm = Swarm::new_ephemeral_tokio(|_| exchange::behaviour(&config));
     for bytes in [vec![], vec![0], vec![0xff; 20], vec![5, 1, 2], vec![2, 8, 3], vec![0xff, 0xff, 0x7f, 1]] {

@@ -63,6 +63,12 @@ pub fn one_of<'c, T>(source: &mut Unstructured<'_>, choices: &'c [T]) -> Option<
     source.choose(choices).ok()
 }
 
+/// One of these, which there must be, taken out.
+pub fn take<T>(source: &mut Unstructured<'_>, choices: &mut Vec<T>) -> T {
+    let position = below(source, choices.len());
+    choices.swap_remove(position)
+}
+
 /// A number below `bound`, which is not 0; 0 when the bytes are used up.
 pub fn below(source: &mut Unstructured<'_>, bound: usize) -> usize {
     source.int_in_range(0..=bound - 1).unwrap_or(0)

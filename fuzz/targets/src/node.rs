@@ -533,14 +533,14 @@ impl Run {
 
     fn respond(&mut self, source: &mut Unstructured<'_>) {
         if !self.lookups.is_empty() && chance(source, 64) {
-            let (token, request) = self.lookups.swap_remove(below(source, self.lookups.len()));
+            let (token, request) = draw::take(source, &mut self.lookups);
             let response = self.look_up(&request);
             return self.give(Input::LookedUp { token, response });
         }
         if self.asked.is_empty() {
             return;
         }
-        let (peer, protocol, number, request) = self.asked.swap_remove(below(source, self.asked.len()));
+        let (peer, protocol, number, request) = draw::take(source, &mut self.asked);
         if chance(source, 24) {
             return self.give(Input::RequestFailed { peer, protocol, number });
         }

@@ -6,6 +6,7 @@ use crate::{
     peer::Peer,
     penalty::Penalty,
     time::Time,
+    token_bucket::{Rate, TokenBuckets},
 };
 use conclave_ledger::{hash::TransactionId, transaction::SharedTransaction};
 use std::{
@@ -22,6 +23,12 @@ pub const MAX_WANTED: usize = 16_384;
 /// Most of them that one peer was the first to announce, so that inventions leave room for others' announcements.
 pub const MAX_WANTED_OF_PEER: usize = 4_096;
 
+/// Refused transactions in one message that are a serious offence where they are too much; fewer are a slight one.
+pub const MANY_REFUSED: usize = 64;
+
+/// Most buckets kept for peers that send what is refused.
+pub const MAX_BUCKETS: usize = 4096;
+
 /// Most peers remembered as announcers of one id.
 const MAX_ANNOUNCERS: usize = 8;
 
@@ -33,12 +40,19 @@ pub struct Config {
     pub announce_delay: Duration,
     /// How long a pull may take before another announcer is asked (default `Δ/4`).
     pub pull_timeout: Duration,
+    /// How many transactions of one peer may be refused by a rule that depends on the state (default 128 a second, and
+    /// [`MAX_WANTED_OF_PEER`] at once: all that is pulled of a peer that is behind may be refused).
+    pub refused: Rate,
 }
 
 impl Config {
     /// The defaults for a network's `Δ`.
     pub fn for_delta(delta: Duration) -> Self {
-        Self { announce_delay: delta / 8, pull_timeout: delta / 4 }
+        Self {
+            announce_delay: delta / 8,
+            pull_timeout: delta / 4,
+            refused: Rate { per_second: 128, capacity: MAX_WANTED_OF_PEER as u64 },
+        }
     }
 }
 
@@ -53,6 +67,16 @@ pub enum Command {
         transaction: SharedTransaction,
         /// Who sent it.
         peer: Peer,
+    },
+    /// So many of the transactions of one message of a peer break a rule at this node's tip, which may be another than
+    /// the peer's: a stamp that is missing, an application's refusal, a height that is past.
+    Refused {
+        /// Who sent them.
+        peer: Peer,
+        /// How many.
+        count: usize,
+        /// Whether it is a validator: one that was away may be behind by more, and is missed when it is kept out.
+        is_validator: bool,
     },
     /// These are decided or dropped.
     Gone(Vec<TransactionId>),
@@ -97,6 +121,8 @@ pub struct Dissemination {
     pulls: BTreeSet<(Time, TransactionId)>,
     /// How many of the ids that are pulled each peer was the first to announce.
     wanted_of: BTreeMap<Peer, usize>,
+    /// What each peer may send that is refused. It outlasts a connection, or coming again would fill it.
+    refused: TokenBuckets<Peer>,
     /// Transactions on their way to a peer, gathered until the next output.
     outgoing: BTreeMap<Peer, Vec<SharedTransaction>>,
     outputs: VecDeque<Output<Self>>,
@@ -106,6 +132,7 @@ impl Dissemination {
     /// A machine without peers.
     pub fn new(config: Config) -> Self {
         Self {
+            refused: TokenBuckets::new(config.refused, MAX_BUCKETS),
             config,
             peers: BTreeSet::new(),
             tracked: BTreeMap::new(),
@@ -116,6 +143,11 @@ impl Dissemination {
             outgoing: BTreeMap::new(),
             outputs: VecDeque::new(),
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn refused_buckets(&self) -> usize {
+        self.refused.len()
     }
 
     fn connected(&mut self, peer: Peer) {
@@ -158,6 +190,16 @@ impl Dissemination {
         let announce_at = Some(now + self.config.announce_delay);
         self.forget_wanted(&transaction.id());
         self.track(Tracked { transaction, holders: BTreeSet::from([peer]), announce_at });
+    }
+
+    /// Nobody is to blame for one transaction that is refused, but for more than any difference between two states explains.
+    fn refused(&mut self, peer: Peer, count: usize, is_validator: bool, now: Time) {
+        if !self.refused.take(peer, count as u64, now) {
+            let reason = "more transactions that are refused than an honest peer sends";
+            let is_serious = count >= MANY_REFUSED && !is_validator;
+            let penalty = if is_serious { Penalty::serious(reason) } else { Penalty::slight(reason) };
+            self.outputs.push_back(Output::Penalize(peer, penalty));
+        }
     }
 
     /// Tells all peers again of transactions; those who were sent one before may ask for it once more.
@@ -320,6 +362,9 @@ impl Machine for Dissemination {
             Input::Received(peer, message) => self.receive(peer, message, now),
             Input::Command(Command::Submitted(transaction)) => self.submitted(transaction),
             Input::Command(Command::Admitted { transaction, peer }) => self.admitted(transaction, peer, now),
+            Input::Command(Command::Refused { peer, count, is_validator }) => {
+                self.refused(peer, count, is_validator, now);
+            }
             Input::Command(Command::Remind(ids)) => self.remind(ids),
             Input::Command(Command::Gone(ids)) => ids.iter().for_each(|id| self.gone(id)),
         }

@@ -11,8 +11,14 @@
 //! copies at four nodes. In the bad case (a submitter that tells one node only, a lost connection) all nodes have
 //! it one delay and one pull later, within `Δ`, which is what the opening of heights rests on.
 //!
+//! What a peer sends is admitted, or refused by a rule of the ledger. A transaction that no state would admit (a false
+//! signature, another network's) is a serious offence. One that this node's state refuses may be good at the peer's, so
+//! nobody is blamed for it; but each takes a token of its peer's bucket (`refused`), and whoever goes beyond that is
+//! blamed for each further message, seriously from [`MANY_REFUSED`] in one on. What found no room costs nothing: it says nothing of who sent it.
+//!
 //! Bounds: [`MAX_TRACKED`] transactions are tracked, [`MAX_WANTED`] ids pulled at a time, of which each peer was the
-//! first to announce at most [`MAX_WANTED_OF_PEER`], and messages are cut at [`MAX_ITEMS`] and [`BATCH_BYTES`].
+//! first to announce at most [`MAX_WANTED_OF_PEER`], [`MAX_BUCKETS`] buckets are kept, and messages are cut at [`MAX_ITEMS`] and
+//! [`BATCH_BYTES`].
 
 mod machine;
 mod message;
@@ -21,5 +27,8 @@ mod message;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-pub use machine::{Command, Config, Dissemination, Event, MAX_TRACKED, MAX_WANTED, MAX_WANTED_OF_PEER};
+pub use machine::{
+    Command, Config, Dissemination, Event, MANY_REFUSED, MAX_BUCKETS, MAX_TRACKED, MAX_WANTED,
+    MAX_WANTED_OF_PEER,
+};
 pub use message::{BATCH_BYTES, MAX_ITEMS, MAX_MESSAGE_BYTES, Message};

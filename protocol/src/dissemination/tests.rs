@@ -307,6 +307,53 @@ fn invented_announcements_leave_room_for_true_ones() {
     assert_eq!(wanted.sent, [(peer(2), Message::Want(vec![id]))]);
 }
 
+fn refused(machine: &mut Dissemination, from: u8, count: usize, ms: u64) -> Vec<(Peer, Severity)> {
+    let command = Command::Refused { peer: peer(from), count, is_validator: from == VALIDATOR };
+    handle(machine, Input::Command(command), ms).blamed
+}
+
+/// The number of a peer that is a validator.
+const VALIDATOR: u8 = 9;
+
+/// All that is pulled of a peer may be refused at once; more than that, and more than the rate afterwards, is an offence
+/// of that peer alone, also on a new connection.
+#[test]
+fn a_peer_whose_transactions_are_refused_without_end_is_blamed() {
+    let mut machine = machine();
+    for from in [1, 2, VALIDATOR] {
+        machine.handle(Input::Connected(peer(from)), at(0));
+    }
+    for _ in 0..MAX_WANTED_OF_PEER / MAX_ITEMS {
+        assert_eq!(refused(&mut machine, 1, MAX_ITEMS, 0), []);
+        assert_eq!(refused(&mut machine, VALIDATOR, MAX_ITEMS, 0), []);
+    }
+    let slight = [(peer(1), Severity::Slight)];
+    assert_eq!(refused(&mut machine, 1, 1, 0), slight);
+    assert_eq!(refused(&mut machine, 1, MANY_REFUSED - 1, 0), slight);
+    assert_eq!(refused(&mut machine, 1, MANY_REFUSED, 0), [(peer(1), Severity::Serious)]);
+    assert_eq!(refused(&mut machine, VALIDATOR, MAX_ITEMS, 0), [(peer(VALIDATOR), Severity::Slight)]);
+    assert_eq!(refused(&mut machine, 2, MAX_ITEMS, 0), []);
+    handle(&mut machine, Input::Disconnected(peer(1)), 0);
+    handle(&mut machine, Input::Connected(peer(1)), 0);
+    assert_eq!(refused(&mut machine, 1, 1, 0), slight);
+    let rate = Config::for_delta(DELTA).refused.per_second as usize;
+    assert_eq!(refused(&mut machine, 1, rate, 1000), []);
+    assert_eq!(refused(&mut machine, 1, 1, 1000), slight);
+}
+
+#[test]
+fn buckets_of_refusals_are_bounded() {
+    let mut machine = machine();
+    for number in 0..2 * MAX_BUCKETS as u32 {
+        let peer = Peer::from_bytes(&number.to_be_bytes()).unwrap();
+        machine.handle(
+            Input::Command(Command::Refused { peer, count: MAX_WANTED_OF_PEER, is_validator: false }),
+            at(0),
+        );
+    }
+    assert_eq!(machine.refused_buckets(), MAX_BUCKETS);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Connected(u8),
@@ -316,6 +363,7 @@ enum Step {
     Want(u8, Vec<u64>),
     Submitted(u64),
     Admitted(u8, u64),
+    Refused(u8, usize),
     Gone(Vec<u64>),
     Timeout,
 }
@@ -330,6 +378,7 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
         (0u8..4, numbers()).prop_map(|(from, numbers)| Step::Want(from, numbers)),
         (0u64..20).prop_map(Step::Submitted),
         (0u8..4, 0u64..20).prop_map(|(from, number)| Step::Admitted(from, number)),
+        (0u8..4, 1usize..5000).prop_map(|(from, count)| Step::Refused(from, count)),
         numbers().prop_map(Step::Gone),
         Just(Step::Timeout),
     ];
@@ -356,6 +405,11 @@ fn run(steps: &[(u64, Step)]) -> Vec<String> {
                 let (transaction, peer) = (transaction(*number, 8), peer(*from));
                 Input::Command(Command::Admitted { transaction, peer })
             }
+            Step::Refused(from, count) => Input::Command(Command::Refused {
+                peer: peer(*from),
+                count: *count,
+                is_validator: from % 2 == 1,
+            }),
             Step::Gone(numbers) => Input::Command(Command::Gone(ids(numbers))),
             Step::Timeout => {
                 machine.handle_timeout(at(now));

@@ -337,6 +337,13 @@ pub enum Notice {
         /// What for.
         reason: String,
     },
+    /// What became of transactions that a peer sent.
+    PeerTransactions {
+        /// What.
+        outcome: TransactionOutcome,
+        /// Of how many.
+        count: usize,
+    },
     /// A peer that dialled this node is admitted.
     Admitted {
         /// The peer.
@@ -386,4 +393,40 @@ pub enum Notice {
     Failed(String),
     /// All peers know that the node leaves.
     Left,
+}
+
+/// What becomes of a transaction that a peer sends and that this node has not got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TransactionOutcome {
+    /// It waits in the pool.
+    Admitted,
+    /// There is no room for it, or it waits already.
+    NoRoom,
+    /// It breaks a rule at this node's tip.
+    Refused,
+    /// It breaks a rule at any tip: its sender is blamed.
+    False,
+}
+
+impl TransactionOutcome {
+    pub(super) fn of(verdict: &Result<TransactionId, PoolError>) -> Self {
+        match verdict {
+            Ok(_) => Self::Admitted,
+            Err(PoolError::AlreadyWaiting | PoolError::Full { .. } | PoolError::TooManyOfSender(_)) => {
+                Self::NoRoom
+            }
+            Err(error) if error.is_temporary() => Self::Refused,
+            Err(_) => Self::False,
+        }
+    }
+
+    /// Its name in the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Admitted => "admitted",
+            Self::NoRoom => "no_room",
+            Self::Refused => "refused",
+            Self::False => "false",
+        }
+    }
 }

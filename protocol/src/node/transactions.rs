@@ -1,6 +1,6 @@
 //! Dissemination and the pool.
 
-use super::{Channel, Clock, Effect, Node, messages::Encoder};
+use super::{Channel, Clock, Effect, Node, Notice, io::TransactionOutcome, messages::Encoder};
 use crate::{
     consensus::Command,
     dissemination::{self, Event},
@@ -9,6 +9,7 @@ use crate::{
     penalty::Penalty,
 };
 use conclave_ledger::{hash::TransactionId, pool::PoolError, transaction::SharedTransaction};
+use std::collections::BTreeMap;
 
 /// Most transactions of which peers are told again when a height is not decided at once.
 const MAX_REMINDED: usize = 64;
@@ -39,11 +40,11 @@ impl Node {
     /// A peer's transactions: each admitted, or refused and, where no honest node would have sent it, blamed. True
     /// if any was admitted.
     fn admit_from(&mut self, peer: Peer, transactions: Vec<SharedTransaction>, clock: Clock) -> bool {
-        let mut any = false;
+        let mut counts: BTreeMap<TransactionOutcome, usize> = BTreeMap::new();
         for verdict in self.pool.admit_all(transactions, &self.chain, clock.unix_ms) {
+            *counts.entry(TransactionOutcome::of(&verdict)).or_default() += 1;
             match verdict {
                 Ok(id) => {
-                    any = true;
                     if let Some(transaction) = self.pool.get(&id).cloned() {
                         let command = dissemination::Command::Admitted { transaction, peer };
                         self.dissemination.handle(Input::Command(command), clock.time);
@@ -52,6 +53,15 @@ impl Node {
                 Err(error) if error.is_temporary() => {}
                 Err(error) => self.penalize(peer, Penalty::serious(format!("a transaction: {error}")), clock),
             }
+        }
+        if let Some(count) = counts.get(&TransactionOutcome::Refused).copied() {
+            let is_validator = self.peers.get(&peer).is_some_and(|role| role.validator().is_some());
+            let command = dissemination::Command::Refused { peer, count, is_validator };
+            self.dissemination.handle(Input::Command(command), clock.time);
+        }
+        let any = counts.contains_key(&TransactionOutcome::Admitted);
+        for (outcome, count) in counts {
+            self.tell(Notice::PeerTransactions { outcome, count });
         }
         any
     }

@@ -5,6 +5,7 @@ mod report;
 use super::{
     failure::{Failure, Outcome},
     logging,
+    multiaddr::multiaddr,
     output::plain,
     session::Session,
 };
@@ -13,7 +14,7 @@ use clap::Parser;
 use conclave_behaviours::public_swarm::{self, Behaviour, BehaviourEvent, Config, Ping};
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, PeerId, Swarm, identify, ping,
+    Multiaddr, PeerId, Swarm, TransportError, identify, ping,
     swarm::{DialError, SwarmEvent, dial_opts::DialOpts},
 };
 use report::Report;
@@ -26,6 +27,7 @@ use tokio::time::{Instant, timeout_at};
                   conclave probe /dnsaddr/bootstrap.libp2p.io/p2p/QmNnooDu7bfjPFoTZYxMNLWUQJyrVwtbZg5gBMjTezGAJN --count 3")]
 pub(crate) struct Probe {
     /// Where the node is; with /p2p/ and a peer id nobody else is accepted there
+    #[arg(value_parser = multiaddr)]
     address: Multiaddr,
     /// How many pings; 0 for none
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(..=100_000))]
@@ -153,20 +155,57 @@ fn refused(address: &Multiaddr, error: &DialError) -> Failure {
                 .advise("Give that peer id, or leave /p2p/… away to take whoever answers.")
         }
         DialError::Transport(errors) => {
-            let reasons: Vec<String> =
-                errors.iter().map(|(address, error)| format!("  {address}: {}", innermost(error))).collect();
-            Failure::new(format!("nobody can be reached at {address}:\n{}", reasons.join("\n")))
-                .advise("Check that the node runs, that the port is open, and the form of the address.")
+            let reason = |(found, error): &(Multiaddr, TransportError<std::io::Error>)| {
+                // A name that stands for others is told with each of them.
+                let prefix = if found == address { String::new() } else { format!("{found}: ") };
+                format!("  {prefix}{}", innermost(error))
+            };
+            let reasons: Vec<String> = errors.iter().map(reason).collect();
+            Failure::new(format!("nobody can be reached at {address}:\n{}", reasons.join("\n"))).advise(
+                "Check that the node runs, that the port is open, and the address: it has the form \
+                 /ip4/192.0.2.7/tcp/7700 or /dns4/example.org/udp/7700/quic-v1.",
+            )
         }
-        error => Failure::new(format!("cannot dial {address}: {error}")),
+        error => Failure::new(format!("cannot dial {address}: {}", reason(error))),
     }
 }
 
-/// The last cause of an error: transports wrap theirs several times.
+/// Why a dial failed, in a line.
+pub(super) fn reason(error: &DialError) -> String {
+    match error {
+        DialError::Transport(errors) => {
+            let reasons: Vec<String> = errors.iter().map(|(_, error)| innermost(error)).collect();
+            reasons.join("; ")
+        }
+        error => plain(&error.to_string()),
+    }
+}
+
+/// The last cause of an error: transports wrap theirs several times. Where several were tried, the last causes are a list
+/// after a heading.
 fn innermost(error: &dyn Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
     }
-    plain(&error.to_string())
+    let text = error.to_string();
+    let mut causes: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("- ")).collect();
+    causes.dedup();
+    plain(if causes.is_empty() { text } else { causes.join(", ") }.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn what_several_transports_say_is_one_line() {
+        let error = |text: &str| innermost(&io::Error::other(text.to_owned()));
+        assert_eq!(error("Connection refused"), "Connection refused");
+        assert_eq!(
+            error("Multiple dial errors occurred:\n - no route\n - no route\n - refused"),
+            "no route, refused"
+        );
+    }
 }

@@ -9,6 +9,7 @@ use crate::{
     cli::{
         failure::{Context, Failure, Outcome},
         output::Output,
+        probe::reason,
     },
     keys,
 };
@@ -180,7 +181,7 @@ impl Member {
     /// A failed dial of a bootstrap address is worth a line; those of Kademlia, which tries many, are not.
     fn dial_failed(&mut self, id: ConnectionId, error: &DialError) -> Outcome {
         let Some(address) = self.dials.remove(&id) else { return Ok(()) };
-        Event::Unreachable { address: address.to_string(), reason: error.to_string() }.show(self.form)
+        Event::Unreachable { address: address.to_string(), reason: reason(error) }.show(self.form)
     }
 
     fn kademlia(&mut self, event: &kad::Event) -> Outcome {

@@ -10,6 +10,7 @@ mod publishing;
 use super::{
     failure::{Failure, Outcome},
     logging,
+    multiaddr::multiaddr,
     probe::seconds,
     session::Session,
 };
@@ -30,10 +31,10 @@ use std::time::Duration;
 )]
 pub(crate) struct JoinSwarm {
     /// Multiaddr of a peer to begin with; may be given several times; /dnsaddr names stand for all their peers
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = multiaddr)]
     bootstrap: Vec<Multiaddr>,
     /// Multiaddr to listen on; may be given several times [default: none]. A peer that listens serves Kademlia, too
-    #[arg(long, value_name = "MULTIADDR")]
+    #[arg(long, value_name = "MULTIADDR", value_parser = multiaddr)]
     listen: Vec<Multiaddr>,
     /// Takes part in the Kademlia table of this protocol, such as /ipfs/kad/1.0.0, and finds peers by it
     #[arg(long, value_name = "PROTOCOL", value_parser = protocol)]

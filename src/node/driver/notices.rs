@@ -66,6 +66,9 @@ impl Driver {
                 tracing::warn!(peer = peer_id, reason, "a peer is blamed");
                 self.publish(NodeEvent::PeerPenalized { peer_id, reason });
             }
+            Notice::PeerTransactions { outcome, count } => {
+                self.metrics.peer_transactions(outcome.name(), count);
+            }
             Notice::Admitted { peer, outcome } => {
                 let outcome = match outcome {
                     Outcome::Worked => "worked",

@@ -1,7 +1,7 @@
 //! Verifier and prover: challenges, work that is right and work that is not, at any time.
 
 use crate::{
-    draw::{self, below, chance},
+    draw::{self, below, chance, take},
     laws::Subject,
     world,
 };
@@ -78,11 +78,11 @@ impl Admitting {
     fn command(&mut self, source: &mut Unstructured<'_>) -> Option<Input<Admission>> {
         Some(Input::Command(match below(source, 4) {
             0 if !self.searches.is_empty() => {
-                let (ticket, puzzle) = self.searches.swap_remove(below(source, self.searches.len()));
+                let (ticket, puzzle) = take(source, &mut self.searches);
                 Command::Solved { ticket, solution: solve(&puzzle) }
             }
             1 if !self.asked.is_empty() => {
-                let (peer, number) = self.asked.swap_remove(below(source, self.asked.len()));
+                let (peer, number) = take(source, &mut self.asked);
                 Command::RequestFailed { peer, number }
             }
             _ => Command::Joined {

@@ -46,8 +46,12 @@ impl Spreading {
     fn command(&mut self, source: &mut Unstructured<'_>) -> Command {
         match below(source, 8) {
             0..4 if !self.unchecked.is_empty() => {
-                let (peer, transaction) = self.unchecked.swap_remove(below(source, self.unchecked.len()));
+                let (peer, transaction) = draw::take(source, &mut self.unchecked);
                 Command::Admitted { transaction, peer }
+            }
+            4 => {
+                let (peer, count) = (any_peer(source), below(source, MAX_ITEMS) + 1);
+                Command::Refused { peer, count, is_validator: chance(source, 64) }
             }
             0..6 => Command::Submitted(any_transaction(source)),
             _ => Command::Gone(any_ids(source)),

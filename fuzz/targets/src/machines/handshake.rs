@@ -136,11 +136,11 @@ impl Greeting {
             }
             11..13 => Command::DialFailed { address: below(source, ADDRESSES).to_string() },
             13..15 if !self.asked.is_empty() => {
-                let (peer, number) = self.asked.swap_remove(below(source, self.asked.len()));
+                let (peer, number) = draw::take(source, &mut self.asked);
                 Command::RequestFailed { peer, number }
             }
             15 if !self.asked.is_empty() => {
-                let (peer, number) = self.asked.swap_remove(below(source, self.asked.len()));
+                let (peer, number) = draw::take(source, &mut self.asked);
                 Command::Unsupported { peer, number }
             }
             16 => Command::OtherNetwork { peer },

@@ -5,6 +5,7 @@
 
 mod admission;
 mod announcements;
+mod asking;
 mod consensus;
 mod dissemination;
 mod gather;

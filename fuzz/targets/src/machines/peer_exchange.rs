@@ -1,8 +1,11 @@
 //! Asker and responder: records that hold and records that do not, with work and without.
 
-use super::admission::{any_peer, solve};
+use super::{
+    admission::{any_peer, solve},
+    asking::Asking,
+};
 use crate::{
-    draw::{self, below, chance},
+    draw::{self, below, chance, take},
     laws::Subject,
     world,
 };
@@ -10,7 +13,7 @@ use arbitrary::Unstructured;
 use conclave_ledger::bytes::Bytes;
 use conclave_protocol::{
     admission::{Purpose, Puzzle},
-    machine::{Input, Machine, Output},
+    machine::{Input, Output},
     peer::Peer,
     peer_exchange::{Command, Config, Event, MAX_RECORDS, Message, PeerExchange, Request, Response, Told},
     time::Time,
@@ -36,12 +39,11 @@ fn any_told(source: &mut Unstructured<'_>, limit: u16) -> Vec<Told> {
     (0..below(source, usize::from(limit.min(6)) + 2)).map(|_| told(source)).collect()
 }
 
-impl Exchanging {
+impl Asking for Exchanging {
     fn received(&mut self, source: &mut Unstructured<'_>) -> Option<Input<PeerExchange>> {
         let peer = any_peer(source);
         if !self.asked.is_empty() && chance(source, 128) {
-            let (of, number, Request::Peers { limit, nonce, bits }) =
-                self.asked.swap_remove(below(source, self.asked.len()));
+            let (of, number, Request::Peers { limit, nonce, bits }) = take(source, &mut self.asked);
             let prover = if chance(source, 16) { peer } else { of };
             let (purpose, network, verifier) = (Purpose::Peers, world::network(), world::peer(0));
             let solution = solve(&Puzzle { purpose, network, verifier, prover, nonce, bits });
@@ -58,22 +60,21 @@ impl Exchanging {
         Some(Input::Received(peer, Message::Request { number, request }))
     }
 
-    fn command(&mut self, source: &mut Unstructured<'_>) -> Command {
+    fn command(&mut self, source: &mut Unstructured<'_>, _: Time) -> Command {
         let peer = any_peer(source);
         match below(source, 8) {
             0..2 if !self.searches.is_empty() => {
-                let (ticket, puzzle) = self.searches.swap_remove(below(source, self.searches.len()));
+                let (ticket, puzzle) = take(source, &mut self.searches);
                 Command::Solved { ticket, solution: solve(&puzzle) }
             }
             2..4 if !self.choices.is_empty() => {
-                let (peer, number, limit, solution) =
-                    self.choices.swap_remove(below(source, self.choices.len()));
+                let (peer, number, limit, solution) = take(source, &mut self.choices);
                 let mut peers = any_told(source, limit);
                 peers.truncate(usize::from(limit));
                 Command::Chosen { peer, number, solution, peers }
             }
             4 if !self.asked.is_empty() => {
-                let (peer, number, _) = self.asked.swap_remove(below(source, self.asked.len()));
+                let (peer, number, _) = take(source, &mut self.asked);
                 Command::RequestFailed { peer, number }
             }
             5 => Command::MayAsk { peer },
@@ -101,15 +102,7 @@ impl Subject for Exchanging {
     }
 
     fn input(&mut self, source: &mut Unstructured<'_>, now: Time) {
-        let input = match below(source, 8) {
-            0 => Some(Input::Connected(any_peer(source))),
-            1 => Some(Input::Disconnected(any_peer(source))),
-            2..5 => self.received(source),
-            _ => Some(Input::Command(self.command(source))),
-        };
-        if let Some(input) = input {
-            self.machine.handle(input, now);
-        }
+        self.any_input(source, now);
     }
 
     fn heed(&mut self, output: Output<PeerExchange>, _: Time) {

@@ -1,8 +1,8 @@
 //! Catching up with peers that have what they claim, and peers that do not.
 
-use super::admission::any_peer;
+use super::{admission::any_peer, asking::Asking};
 use crate::{
-    draw::{self, below, chance},
+    draw::{self, below, chance, take},
     laws::Subject,
     world,
 };
@@ -66,11 +66,11 @@ fn any_response(source: &mut Unstructured<'_>, request: &Request) -> Option<Resp
     })
 }
 
-impl Following {
+impl Asking for Following {
     fn received(&mut self, source: &mut Unstructured<'_>) -> Option<Input<Sync>> {
         let peer = any_peer(source);
         if !self.asked.is_empty() && chance(source, 160) {
-            let (of, number, request) = self.asked.swap_remove(below(source, self.asked.len()));
+            let (of, number, request) = take(source, &mut self.asked);
             let response = any_response(source, &request)?;
             return Some(Input::Received(of, Message::Response { number, response }));
         }
@@ -100,7 +100,7 @@ impl Following {
         }
         match below(source, 10) {
             0 if !self.lookups.is_empty() => {
-                let (token, request) = self.lookups.swap_remove(below(source, self.lookups.len()));
+                let (token, request) = take(source, &mut self.lookups);
                 let response = match request {
                     Request::Status { .. } => Response::Status { height: self.height, proofs: self.proofs },
                     Request::Proofs { from, limit } => {
@@ -118,7 +118,7 @@ impl Following {
                 Command::Found { token, response }
             }
             1 if !self.asked.is_empty() => {
-                let (peer, number, _) = self.asked.swap_remove(below(source, self.asked.len()));
+                let (peer, number, _) = take(source, &mut self.asked);
                 Command::RequestFailed { peer, number }
             }
             2 => {
@@ -174,15 +174,7 @@ impl Subject for Following {
     }
 
     fn input(&mut self, source: &mut Unstructured<'_>, now: Time) {
-        let input = match below(source, 8) {
-            0 => Some(Input::Connected(any_peer(source))),
-            1 => Some(Input::Disconnected(any_peer(source))),
-            2..5 => self.received(source),
-            _ => Some(Input::Command(self.command(source, now))),
-        };
-        if let Some(input) = input {
-            self.machine.handle(input, now);
-        }
+        self.any_input(source, now);
     }
 
     fn heed(&mut self, output: Output<Sync>, _: Time) {

@@ -1,9 +1,12 @@
 //! A tracker as a process of its own.
 
-use super::network::{Network, eventually, program};
+#![allow(dead_code)] // Each test binary uses a part of this.
+
+use super::network::{eventually, program, terminate};
 use std::{
     fs::File,
-    process::{Child, Stdio},
+    path::Path,
+    process::{Child, ExitStatus, Stdio},
 };
 
 pub(crate) struct Tracker {
@@ -13,12 +16,12 @@ pub(crate) struct Tracker {
 }
 
 impl Tracker {
-    /// A tracker that listens on loopback.
-    pub(crate) fn start(network: &Network) -> Self {
-        let out = network.home.join("tracker.address");
+    /// A tracker with this home that listens on loopback.
+    pub(crate) fn start(home: &Path) -> Self {
+        let out = home.with_extension("address");
         let child = program()
             .arg("--home")
-            .arg(network.home.join("tracker"))
+            .arg(home)
             .args(["tracker", "--listen", "/ip4/127.0.0.1/tcp/0"])
             .stdout(File::create(&out).unwrap())
             .stderr(Stdio::null())
@@ -29,6 +32,12 @@ impl Tracker {
             text.lines().next().filter(|_| text.ends_with('\n')).map(str::to_owned)
         });
         Self { child, address }
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        terminate(&mut self.child);
+        self.child.wait().unwrap()
     }
 
     /// `kill -9`.
