@@ -69,7 +69,7 @@ fn records(chain: &Chain, block: u32) -> Vec<SharedTransaction> {
 }
 
 fn mine(chain: &Chain, miner: u8, now_ms: u64, transactions: &[SharedTransaction]) -> Arc<Block> {
-    let mut block = chain.template(PublicKey([miner; 32]), now_ms, transactions).unwrap();
+    let mut block = chain.template(PublicKey([miner; 32]), now_ms, false, transactions).unwrap();
     let nonce = SealSearch::new(&block.header).unwrap().find(0, u64::MAX).unwrap();
     block.header.work.as_mut().unwrap().nonce = Nonce(nonce.to_be_bytes());
     Arc::new(block)

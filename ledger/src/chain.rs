@@ -282,18 +282,21 @@ impl Chain {
     }
 
     /// Builds the next height's block for `miner` to work on, in the same way: all it lacks is its nonce. `None` if there
-    /// is no valid candidate and the block may not be empty, or no later timestamp.
+    /// is no valid candidate and no empty block is wanted (`breaks_tie` says that another branch has as much work), or no
+    /// later timestamp.
     pub fn template<'t>(
         &self,
         miner: PublicKey,
         now_ms: u64,
+        breaks_tie: bool,
         candidates: impl IntoIterator<Item = &'t SharedTransaction>,
     ) -> Option<Block> {
         let (parameters, position) = (self.genesis.proof_of_work.as_ref()?, self.position()?);
         let timestamp = self.tip.next_timestamp(now_ms);
         let at = HeightContext { leader: miner, ..self.next_context(timestamp) };
         let (_, transactions) = self.fill(&at, candidates);
-        let may_be_empty = position.may_be_empty(parameters);
+        let may_be_empty =
+            position.wants_block(parameters) || (breaks_tie && position.may_be_empty(parameters));
         if (transactions.is_empty() && !may_be_empty) || timestamp == self.tip.timestamp {
             return None;
         }

@@ -38,7 +38,7 @@ fn a_probe_that_fails_says_why_and_what_to_do() {
     for (address, parts) in [
         (somebody_else.as_str(), ["another one", "leave /p2p/"]),
         (silent_address.as_str(), ["in time", "--timeout"]),
-        ("/ip4/127.0.0.1/udp/1", ["nobody can be reached", "form of the address"]),
+        ("/ip4/127.0.0.1/udp/1", ["nobody can be reached", "it has the form"]),
     ] {
         let output = conclave(&["probe", address, "--timeout", "0.5"]).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr).into_owned();

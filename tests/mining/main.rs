@@ -22,12 +22,12 @@ use conclave_ledger::{
 };
 use network::{Network, eventually};
 
-/// Blocks come in an instant, so that four miners fork all the time.
+/// Blocks come within some milliseconds, so that miners fork now and then.
 const EASY: [&str; 10] = [
     "--engine",
     "proof-of-work",
     "--leading-zero-bits",
-    "8",
+    "16",
     "--block-interval-ms",
     "200",
     "--half-life-ms",

@@ -10,7 +10,8 @@
 //!   in the future it may be is not for the chain to say, which has no clock: nodes take no block that is more than
 //!   [`Parameters::future_ms`] ahead of theirs, until it is not any more.
 //! - **Transactions**: at least one, except where the network mines empty blocks, or one of the last
-//!   [`Parameters::depth`] blocks had some: so what is decided gets its confirmations, and then the chain rests.
+//!   [`Parameters::depth`] + [`TIE_BLOCKS`] blocks had some. So what is decided gets its confirmations, and then the chain
+//!   rests; miners go on while another branch has as much work, as nodes would stay apart otherwise.
 //!
 //! **A chain that rests** must not become easy meanwhile, as the plain rule would have it: where no empty blocks are mined,
 //! the time between two blocks counts as no more than [`MAX_SOLVE_INTERVALS`] intervals.
@@ -42,7 +43,7 @@ mod tests;
 mod tree;
 mod uint;
 
-pub use parameters::{MAX_SOLVE_INTERVALS, Parameters};
+pub use parameters::{MAX_SOLVE_INTERVALS, Parameters, TIE_BLOCKS};
 pub(crate) use position::Progress;
 pub use position::{Position, WorkError};
 pub use reorganise::{NotReorganised, Reorganised, reorganise};

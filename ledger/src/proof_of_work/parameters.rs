@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 /// intervals. Limiting it at six is taken from LWMA (zawy12, *Difficulty algorithms*, 2017).
 pub const MAX_SOLVE_INTERVALS: u64 = 6;
 
+/// Empty blocks that may follow those that confirm the last transaction, to break ties: a chain that rests while two of its
+/// branches have the same work would leave its nodes apart.
+pub const TIE_BLOCKS: u64 = 64;
+
 /// Intervals that a timestamp may be in the future: Bitcoin's two hours at ten minutes.
 const FUTURE_INTERVALS: u64 = 12;
 

@@ -5,7 +5,7 @@
 
 use super::{
     asert,
-    parameters::{MAX_SOLVE_INTERVALS, Parameters},
+    parameters::{MAX_SOLVE_INTERVALS, Parameters, TIE_BLOCKS},
     target::{CompactTarget, Work},
 };
 use crate::{
@@ -152,6 +152,13 @@ impl Position {
 
     /// Whether the next block may have no transactions.
     pub fn may_be_empty(&self, parameters: &Parameters) -> bool {
+        self.wants_block(parameters)
+            || (self.progress.busy > 0 && self.height < self.progress.busy + parameters.depth + TIE_BLOCKS)
+    }
+
+    /// Whether a block without transactions is wanted here, even if no other branch has as much work: to confirm what came
+    /// before.
+    pub fn wants_block(&self, parameters: &Parameters) -> bool {
         parameters.mine_empty
             || (self.progress.busy > 0 && self.height < self.progress.busy + parameters.depth)
     }

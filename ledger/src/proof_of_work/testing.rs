@@ -61,7 +61,7 @@ pub(super) fn mine(
     now_ms: u64,
     transactions: &[SharedTransaction],
 ) -> Option<Arc<Block>> {
-    let mut block = chain.template(PublicKey([miner; 32]), now_ms, transactions)?;
+    let mut block = chain.template(PublicKey([miner; 32]), now_ms, false, transactions)?;
     seal(&mut block.header);
     Some(Arc::new(block))
 }

@@ -11,6 +11,7 @@ use crate::{
     chain::{BlockError, Chain, NothingKnown},
     codec,
     hash::Hash,
+    keys::PublicKey,
     pool::{Pool, PoolLimits},
     proof::Proof,
     signed::SignatureSet,
@@ -121,7 +122,16 @@ fn what_is_decided_gets_its_confirmations_and_then_the_chain_rests() {
         let block = mine(&chain, 1, chain.tip().timestamp + 1_000, &[]).unwrap();
         adopt(&mut chain, &block);
     }
-    assert!(mine(&chain, 1, chain.tip().timestamp + 1_000, &[]).is_none(), "two confirmations are enough");
+    let now = chain.tip().timestamp + 1_000;
+    assert!(mine(&chain, 1, now, &[]).is_none(), "two confirmations are enough");
+    for _ in 0..TIE_BLOCKS {
+        let now = chain.tip().timestamp + 1_000;
+        let mut block = chain.template(PublicKey([1; 32]), now, true, []).unwrap();
+        seal(&mut block.header);
+        adopt(&mut chain, &Arc::new(block));
+    }
+    let now = chain.tip().timestamp + 1_000;
+    assert!(chain.template(PublicKey([1; 32]), now, true, []).is_none(), "ties are broken by then");
     let empty = Parameters { mine_empty: true, ..easy() };
     assert!(mine(&Chain::new(genesis(empty)), 1, NOW + 1, &[]).is_some());
 }

@@ -172,6 +172,12 @@ impl Tree {
         side.filter(|side| side.work() > self.tip().work()).unwrap_or_else(|| self.tip())
     }
 
+    /// Whether another branch has as much work as the chain.
+    pub fn has_rival(&self) -> bool {
+        let tip = Reverse(self.tip().work());
+        self.side.range((tip, 0)..).next().is_some_and(|((work, _), _)| *work == tip)
+    }
+
     /// Where a branch stands after the block with this hash.
     pub fn position(&self, hash: &BlockHash) -> Option<&Position> {
         self.nodes.get(hash).map(|node| &node.position)

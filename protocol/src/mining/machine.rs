@@ -322,7 +322,6 @@ impl Mining {
         if headers.len() == MAX_HEADERS_ANSWERED && last.is_some() {
             self.ask_headers(peer, last, now);
         }
-        self.follow(now);
     }
 
     /// Headers that do not follow what is known here: its chain parts from this one below the root, if it does not lie.
@@ -361,7 +360,6 @@ impl Mining {
             }
             Err(_) => {}
         }
-        self.follow(now);
     }
 
     fn put_together(&mut self, peer: Peer, hash: BlockHash, compact: CompactBlock) {
@@ -386,7 +384,7 @@ impl Mining {
         let indexes: Vec<u32> = missing.map(|(_, index)| index).collect();
         partial.transactions = transactions;
         if indexes.is_empty() {
-            return self.completed(partial, hash, now);
+            return self.completed(partial, hash);
         }
         // Where too much is missing, or the announcer is gone, the whole block is asked for.
         if indexes.len() <= MAX_TRANSACTIONS_ASKED && self.peers.contains_key(&partial.peer) {
@@ -395,10 +393,9 @@ impl Mining {
             partial.asked = Some((asked.number, asked.deadline));
             self.partial.insert(hash, partial);
         }
-        self.follow(now);
     }
 
-    fn received_transactions(&mut self, peer: Peer, number: u64, found: Vec<SharedTransaction>, now: Time) {
+    fn received_transactions(&mut self, peer: Peer, number: u64, found: Vec<SharedTransaction>) {
         let is_it = |partial: &Partial| {
             partial.peer == peer && partial.asked.is_some_and(|(asked, _)| asked == number)
         };
@@ -410,10 +407,10 @@ impl Mining {
         let missing = partial.transactions.iter_mut().filter(|slot| slot.is_none());
         let mut found = found.into_iter();
         missing.zip(&mut found).for_each(|(slot, transaction)| *slot = Some(transaction));
-        self.completed(partial, hash, now);
+        self.completed(partial, hash);
     }
 
-    fn completed(&mut self, partial: Partial, hash: BlockHash, now: Time) {
+    fn completed(&mut self, partial: Partial, hash: BlockHash) {
         let Partial { header, transactions, peer, .. } = partial;
         if let Some(transactions) = transactions.into_iter().collect::<Option<Vec<_>>>() {
             let block = Block { header, proofs: Vec::new(), transactions };
@@ -422,12 +419,11 @@ impl Mining {
                 self.givers.insert(hash, peer);
             }
         }
-        self.follow(now);
     }
 
     // --- Blocks ----------------------------------------------------------------------------------------------
 
-    fn received_blocks(&mut self, peer: Peer, number: u64, blocks: Vec<Arc<Block>>, now: Time) {
+    fn received_blocks(&mut self, peer: Peer, number: u64, blocks: Vec<Arc<Block>>) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         let Some(asked) = state.blocks.take_if(|asked| asked.number == number) else { return };
         for block in blocks {
@@ -443,7 +439,6 @@ impl Mining {
                 self.givers.insert(hash, peer);
             }
         }
-        self.follow(now);
     }
 
     /// Asks peers that have nothing to answer for blocks that are wanted, each peer once for each block.
@@ -501,7 +496,7 @@ impl Mining {
         }
     }
 
-    fn adopted(&mut self, now: Time) {
+    fn adopted(&mut self) {
         let Some(branch) = self.adopting.take() else { return };
         let undone = self.tree.tip().height - branch.fork;
         self.standing.adopted += branch.blocks.len() as u64;
@@ -515,7 +510,6 @@ impl Mining {
         }
         self.givers
             .retain(|hash, _| self.tree.valid_block(hash).is_none() && self.tree.block(hash).is_some());
-        self.follow(now);
     }
 
     /// Tells every peer that does not know it of the chain's end, unless it is on the way to another.
@@ -532,7 +526,7 @@ impl Mining {
         }
     }
 
-    fn refused(&mut self, invalid: Option<(BlockHash, &'static str, String)>, now: Time) {
+    fn refused(&mut self, invalid: Option<(BlockHash, &'static str, String)>) {
         let Some(branch) = self.adopting.take() else { return };
         let (hash, rule, reason) = match (invalid, branch.blocks.first()) {
             (Some(invalid), _) => invalid,
@@ -544,7 +538,6 @@ impl Mining {
             Some(peer) => self.refuse(peer, rule, Penalty::fatal(format!("an invalid block: {reason}"))),
             None => self.emit(Event::Refused(rule)),
         }
-        self.follow(now);
     }
 
     // --- Peers -----------------------------------------------------------------------------------------------
@@ -563,20 +556,18 @@ impl Mining {
         self.ask_headers(peer, None, now);
     }
 
-    fn disconnected(&mut self, peer: Peer, now: Time) {
+    fn disconnected(&mut self, peer: Peer) {
         self.peers.remove(&peer);
         self.partial.retain(|_, partial| partial.peer != peer);
         self.lookups.retain(|_, (asker, _)| *asker != peer);
-        self.follow(now);
     }
 
     /// A request that was not answered in time, or failed.
-    fn missed(&mut self, peer: Peer, now: Time) {
+    fn missed(&mut self, peer: Peer) {
         self.outputs.push_back(Output::Penalize(peer, Penalty::slight("a request that it did not answer")));
-        self.follow(now);
     }
 
-    fn request_failed(&mut self, peer: Peer, number: u64, now: Time) {
+    fn request_failed(&mut self, peer: Peer, number: u64) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         let is_it = |asked: &mut Asked| asked.number == number;
         let mut failed = state.headers.take_if(is_it).is_some() || state.blocks.take_if(is_it).is_some();
@@ -586,7 +577,7 @@ impl Mining {
         });
         failed |= self.partial.len() < before;
         if failed {
-            self.missed(peer, now);
+            self.missed(peer);
         }
     }
 
@@ -625,7 +616,7 @@ impl Machine for Mining {
     fn handle(&mut self, input: Input<Self>, now: Time) {
         match input {
             Input::Connected(peer) => self.connected(peer, now),
-            Input::Disconnected(peer) => self.disconnected(peer, now),
+            Input::Disconnected(peer) => self.disconnected(peer),
             Input::Received(peer, _) if !self.peers.contains_key(&peer) => {}
             Input::Received(peer, Message::Announce(compact)) => self.announced(peer, compact, now),
             Input::Received(peer, Message::Request { number, request }) => {
@@ -633,22 +624,21 @@ impl Machine for Mining {
             }
             Input::Received(peer, Message::Response { number, response }) => match response {
                 Response::Headers(headers) => self.received_headers(peer, number, headers, now),
-                Response::Blocks(blocks) => self.received_blocks(peer, number, blocks, now),
-                Response::Transactions(found) => self.received_transactions(peer, number, found, now),
+                Response::Blocks(blocks) => self.received_blocks(peer, number, blocks),
+                Response::Transactions(found) => self.received_transactions(peer, number, found),
             },
             Input::Command(Command::Mined(block)) => {
-                if block.is_whole() && self.tree.add_block(block).is_ok() {
-                    self.follow(now);
-                }
+                if block.is_whole() && self.tree.add_block(block).is_ok() {}
             }
-            Input::Command(Command::Adopted) => self.adopted(now),
-            Input::Command(Command::Refused(invalid)) => self.refused(invalid, now),
+            Input::Command(Command::Adopted) => self.adopted(),
+            Input::Command(Command::Refused(invalid)) => self.refused(invalid),
             Input::Command(Command::Reconstructed { block, transactions }) => {
                 self.reconstructed(block, transactions, now);
             }
             Input::Command(Command::Found { token, response }) => self.found(token, response),
-            Input::Command(Command::RequestFailed { peer, number }) => self.request_failed(peer, number, now),
+            Input::Command(Command::RequestFailed { peer, number }) => self.request_failed(peer, number),
         }
+        self.follow(now);
     }
 
     fn handle_timeout(&mut self, now: Time) {
@@ -663,7 +653,8 @@ impl Machine for Mining {
         late.extend(
             self.partial.extract_if(.., |_, partial| is_late(partial)).map(|(_, partial)| partial.peer),
         );
-        late.into_iter().for_each(|peer| self.missed(peer, now));
+        let is_due = !late.is_empty();
+        late.into_iter().for_each(|peer| self.missed(peer));
         let due = self.peers.iter_mut().filter(|(_, state)| state.ask_at <= now);
         let due: Vec<Peer> = due
             .map(|(peer, state)| {
@@ -675,8 +666,11 @@ impl Machine for Mining {
             // Whoever lacked a block may have it now.
             self.asked.clear();
         }
+        let is_due = is_due || !due.is_empty();
         due.into_iter().for_each(|peer| self.ask_headers(peer, None, now));
-        self.follow(now);
+        if is_due {
+            self.follow(now);
+        }
     }
 
     fn poll_output(&mut self) -> Option<Output<Self>> {

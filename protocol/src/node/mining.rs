@@ -203,7 +203,8 @@ impl Node {
         if is_behind || self.failed {
             return None;
         }
-        self.chain.template(self.config.node_key.public(), clock.unix_ms, self.pool.iter())
+        let breaks_tie = tree.has_rival();
+        self.chain.template(self.config.node_key.public(), clock.unix_ms, breaks_tie, self.pool.iter())
     }
 
     pub(super) fn announced_block(&mut self, peer: Peer, compact: mining::CompactBlock, clock: Clock) {
@@ -212,6 +213,14 @@ impl Node {
         }
         self.spoke_of(peer, compact.header.height);
         self.mining_input(MachineInput::Received(peer, Message::Announce(compact)), clock);
+        self.break_tie(clock);
+    }
+
+    /// A chain that rests goes on for as long as another branch has as much work.
+    fn break_tie(&mut self, clock: Clock) {
+        if self.mining.as_ref().is_some_and(|mining| mining.tree().has_rival()) {
+            self.miner_command(MinerCommand::Pool, clock);
+        }
     }
 
     pub(super) fn mining_response(
@@ -231,5 +240,6 @@ impl Node {
             }
         }
         self.mining_input(MachineInput::Received(peer, Message::Response { number, response }), clock);
+        self.break_tie(clock);
     }
 }

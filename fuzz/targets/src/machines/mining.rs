@@ -34,7 +34,7 @@ static BLOCKS: LazyLock<Vec<Arc<Block>>> = LazyLock::new(|| {
         let mut chain = chain();
         for _ in 0..4 {
             let now = chain.tip().timestamp + 1_000;
-            let Some(mut block) = chain.template(PublicKey([miner; 32]), now, []) else { break };
+            let Some(mut block) = chain.template(PublicKey([miner; 32]), now, false, []) else { break };
             let nonce = SealSearch::new(&block.header).and_then(|mut search| search.find(0, u64::MAX));
             if let (Some(seal), Some(nonce)) = (&mut block.header.work, nonce) {
                 seal.nonce = Nonce(nonce.to_be_bytes());

@@ -82,7 +82,7 @@ pub(super) fn seal(block: &mut Block) {
 /// The next block of a chain.
 pub(super) fn mine(chain: &Chain, miner: u8, transactions: &[SharedTransaction]) -> Arc<Block> {
     let now = chain.tip().timestamp + 1_000;
-    let mut block = chain.template(PublicKey([miner; 32]), now, transactions).unwrap();
+    let mut block = chain.template(PublicKey([miner; 32]), now, false, transactions).unwrap();
     seal(&mut block);
     Arc::new(block)
 }
