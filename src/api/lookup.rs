@@ -24,7 +24,13 @@ use conclave_ledger::{
     transaction::SharedTransaction,
     validators::ValidatorSet,
 };
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long a height that has just been decided may take until it is on disk, from where it is read.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// Names of validators: those of the next height and those of the genesis file.
 #[derive(Clone)]
@@ -84,26 +90,34 @@ struct Copied {
 /// # Errors
 /// 404 when it is not decided.
 pub(super) async fn decided(app: &Arc<App>, height: Height) -> Result<Record, Problem> {
-    let copied = app.handle.read(move |view| {
-        let recent = view.recent.get(&height).cloned().into_iter().collect();
-        copy(view, recent, Some(height))
-    });
-    let copied = copied.await?;
-    if height == 0 || height > copied.tip {
-        let detail = match height {
-            0 => "heights count from 1; /v1/genesis shows what is before".into(),
-            _ => format!("height {height} is not decided; the last decided height is {}", copied.tip),
-        };
-        return Err(Problem::not_found(detail));
+    let start = Instant::now();
+    loop {
+        let copied = app.handle.read(move |view| {
+            let recent = view.recent.get(&height).cloned().into_iter().collect();
+            copy(view, recent, Some(height))
+        });
+        let copied = copied.await?;
+        if height == 0 || height > copied.tip {
+            let detail = match height {
+                0 => "heights count from 1; /v1/genesis shows what is before".into(),
+                _ => format!("height {height} is not decided; the last decided height is {}", copied.tip),
+            };
+            return Err(Problem::not_found(detail));
+        }
+        let found = on_database(app, move |snapshot| match copied.recent.first().cloned() {
+            Some(recent) => Ok(Some(Record::new(recent.decided, recent.proof, copied))),
+            None => from_snapshot(snapshot, height, copied),
+        });
+        if let Some(record) = found.await? {
+            return Ok(record);
+        }
+        // The chain has it, and the log is about to.
+        if start.elapsed() > WRITTEN_WITHIN {
+            let detail = format!("height {height} is decided, but this node no longer keeps it");
+            return Err(Problem::not_found(detail));
+        }
+        tokio::time::sleep(WRITTEN_WITHIN / 100).await;
     }
-    on_database(app, move |snapshot| match copied.recent.first().cloned() {
-        Some(recent) => Ok(Some(Record::new(recent.decided, recent.proof, copied))),
-        None => from_snapshot(snapshot, height, copied),
-    })
-    .await?
-    .ok_or_else(|| {
-        Problem::not_found(format!("height {height} is decided, but this node no longer keeps it"))
-    })
 }
 
 /// The transaction with this id, if it waits or is decided.
