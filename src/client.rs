@@ -9,9 +9,9 @@ pub use events::Events;
 use crate::api::{
     MAX_WAIT_MS, Problem,
     types::{
-        Announce, Announced, BallotInfo, BlockInfo, BlockTree, Blocks, Connect, GenesisInfo, Health, KnownPeers, Peer,
-        Peers, Poll, PollTally, Polls, ProofInfo, ProposalInfo, Proposals, Sender, Status, Submitted,
-        TransactionInfo, TransactionProof, TransactionStatus, Validators,
+        Announce, Announced, BallotInfo, BlockInfo, BlockTree, Blocks, Connect, GenesisInfo, Health,
+        KnownPeers, Peer, Peers, Poll, PollTally, Polls, ProofInfo, ProposalInfo, Proposals, Sender, Status,
+        Submitted, TransactionInfo, TransactionProof, TransactionStatus, Validators,
     },
 };
 use conclave_ledger::{

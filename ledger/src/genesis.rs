@@ -281,9 +281,10 @@ impl Genesis {
         let fail = |field: &str, rule| Err(GenesisError { field: field.into(), rule });
         let foreign = |field, rule| fail(field, GenesisRule::Engine(rule));
         match (self.engine, &self.proof_of_work) {
-            (Engine::DolevStrong, Some(_)) => {
-                foreign("proof_of_work", "this belongs to the engine \"proof-of-work\", and validators decide here")
-            }
+            (Engine::DolevStrong, Some(_)) => foreign(
+                "proof_of_work",
+                "this belongs to the engine \"proof-of-work\", and validators decide here",
+            ),
             (Engine::DolevStrong, None) if !(1..=MAX_VALIDATORS).contains(&self.validators.len()) => {
                 fail("validators", GenesisRule::Validators(self.validators.len()))
             }
@@ -291,9 +292,10 @@ impl Genesis {
             (Engine::ProofOfWork, None) => {
                 foreign("engine", "the section [proof_of_work] is missing; an empty one takes the defaults")
             }
-            (Engine::ProofOfWork, Some(_)) if !self.validators.is_empty() => {
-                foreign("validators", "anyone may mine under the engine \"proof-of-work\": name no validators")
-            }
+            (Engine::ProofOfWork, Some(_)) if !self.validators.is_empty() => foreign(
+                "validators",
+                "anyone may mine under the engine \"proof-of-work\": name no validators",
+            ),
             (Engine::ProofOfWork, Some(_)) if !self.fast => {
                 foreign("fast", "this belongs to the engine \"dolev-strong\": leave it out")
             }
@@ -307,9 +309,8 @@ impl Genesis {
     }
 
     fn check_limits(&self) -> Result<(), GenesisError> {
-        self.limits.check(self.validators.len().max(1)).map_err(|LimitError { field, rule }| GenesisError {
-            field: format!("limits.{field}"),
-            rule: GenesisRule::Limit(rule),
+        self.limits.check(self.validators.len().max(1)).map_err(|LimitError { field, rule }| {
+            GenesisError { field: format!("limits.{field}"), rule: GenesisRule::Limit(rule) }
         })?;
         if self.stamp_bits > 40 {
             let rule = GenesisRule::Limit("a stamp of more than 40 bits takes days");

@@ -30,17 +30,15 @@ struct Layout<'a> {
 
 impl<'a> Layout<'a> {
     fn of(tree: &'a BlockTree) -> Self {
-        let blocks: BTreeMap<Hash, &TreeBlock> = tree.blocks.iter().map(|block| (block.hash, block)).collect();
+        let blocks: BTreeMap<Hash, &TreeBlock> =
+            tree.blocks.iter().map(|block| (block.hash, block)).collect();
         let parents: BTreeSet<Hash> = tree.blocks.iter().map(|block| block.parent).collect();
-        let mut lanes: BTreeMap<Hash, usize> = tree
-            .blocks
-            .iter()
-            .filter(|block| block.on_chain)
-            .map(|block| (block.hash, 0))
-            .collect();
+        let mut lanes: BTreeMap<Hash, usize> =
+            tree.blocks.iter().filter(|block| block.on_chain).map(|block| (block.hash, 0)).collect();
         // The heights that are taken in each lane.
         let mut taken: Vec<BTreeSet<u64>> = vec![BTreeSet::new()];
-        let mut ends: Vec<&TreeBlock> = tree.blocks.iter().filter(|block| !parents.contains(&block.hash)).collect();
+        let mut ends: Vec<&TreeBlock> =
+            tree.blocks.iter().filter(|block| !parents.contains(&block.hash)).collect();
         ends.sort_by_key(|end| (std::cmp::Reverse(end.height), end.hash));
         for end in ends {
             let (mut path, mut at) = (Vec::new(), Some(end));
@@ -74,7 +72,8 @@ impl<'a> Layout<'a> {
     fn passing(&self, height: u64) -> BTreeSet<usize> {
         let above = self.rows.range(height + 1..).flat_map(|(_, row)| row);
         let hangs_lower = above.filter(|(_, block)| {
-            self.blocks.get(&block.parent).is_none_or(|parent| parent.height <= height) && block.height > height
+            self.blocks.get(&block.parent).is_none_or(|parent| parent.height <= height)
+                && block.height > height
         });
         hangs_lower
             .map(|(lane, block)| self.lanes.get(&block.parent).map_or(*lane, |parent| *parent.max(lane)))
@@ -107,7 +106,12 @@ pub(super) fn text(tree: &BlockTree) -> String {
                 column if column == *lane && block.on_chain => "●",
                 column if column == *lane => "○",
                 // What stands in the same row of blocks is above or below this line.
-                column if passing.contains(&column) || row.iter().any(|(other, _)| *other == column && column < *lane) => "│",
+                column
+                    if passing.contains(&column)
+                        || row.iter().any(|(other, _)| *other == column && column < *lane) =>
+                {
+                    "│"
+                }
                 _ => " ",
             });
             let cells: Vec<&str> = cells.collect();
@@ -115,7 +119,9 @@ pub(super) fn text(tree: &BlockTree) -> String {
         }
         // Branches that hang on a block of the next row.
         for (lane, block) in row {
-            let Some(parent) = layout.lanes.get(&block.parent).filter(|parent| *parent != lane) else { continue };
+            let Some(parent) = layout.lanes.get(&block.parent).filter(|parent| *parent != lane) else {
+                continue;
+            };
             let (left, right) = (*parent.min(lane), *parent.max(lane));
             let cells = (0..layout.width).map(|column| match column {
                 column if column == left => "├─",

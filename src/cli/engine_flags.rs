@@ -61,10 +61,10 @@ impl EngineFlags {
     /// When a flag is given that belongs to the other engine.
     pub(crate) fn parameters(&self, default: Parameters) -> Outcome<Option<Parameters>> {
         match (self.engine.unwrap_or_default(), self.of_work()) {
-            (EngineChoice::DolevStrong, Some(flag)) => Err(Failure::new(format!(
-                "{flag} belongs to the engine proof-of-work"
-            ))
-            .advise("Add --engine proof-of-work, or leave it away.")),
+            (EngineChoice::DolevStrong, Some(flag)) => {
+                Err(Failure::new(format!("{flag} belongs to the engine proof-of-work"))
+                    .advise("Add --engine proof-of-work, or leave it away."))
+            }
             (EngineChoice::DolevStrong, None) => Ok(None),
             (EngineChoice::ProofOfWork, _) => Ok(Some(Parameters {
                 leading_zero_bits: self.leading_zero_bits.unwrap_or(default.leading_zero_bits),

@@ -119,12 +119,9 @@ impl Genesis {
         match command {
             Command::New { name, validators, faulty, delta_ms, textbook, engine, out } => {
                 let genesis = match engine.parameters(Parameters::default())? {
-                    Some(parameters) => File {
-                        validators,
-                        faulty,
-                        fast: !textbook,
-                        ..open(name, delta_ms, parameters)
-                    },
+                    Some(parameters) => {
+                        File { validators, faulty, fast: !textbook, ..open(name, delta_ms, parameters) }
+                    }
                     None => new(name, validators, faulty, delta_ms, !textbook),
                 };
                 let path = file(out);

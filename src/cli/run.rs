@@ -12,9 +12,7 @@ use super::{
     session::Session,
 };
 use crate::{
-    config::{
-        ApiLayer, GossipLayer, Layer, LogLayer, MeetingLayer, MiningLayer, NetworkLayer, NodeConfig,
-    },
+    config::{ApiLayer, GossipLayer, Layer, LogLayer, MeetingLayer, MiningLayer, NetworkLayer, NodeConfig},
     node,
 };
 use clap::Parser;

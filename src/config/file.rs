@@ -1,7 +1,8 @@
 //! The configuration file of a node's home: its fields, and the commented text that `init` writes.
 
 use super::{
-    ApiLayer, GossipLayer, Layer, LogFormat, LogLayer, MeetingConfig, MeetingLayer, MiningLayer, NetworkLayer,
+    ApiLayer, GossipLayer, Layer, LogFormat, LogLayer, MeetingConfig, MeetingLayer, MiningLayer,
+    NetworkLayer,
     discovery::{self, DiscoveryLayer, DiscoverySection, NatSection},
     located::{self, FileError},
     mining::MiningSection,

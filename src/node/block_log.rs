@@ -140,7 +140,8 @@ mod tests {
             log.note(what, &decided);
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2);
         assert_eq!((&lines[0]["what"], &lines[1]["what"]), (&"adopted".into(), &"undone".into()));
         assert_eq!(lines[1]["parent"], Hash([7; 32]).to_string());

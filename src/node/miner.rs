@@ -54,7 +54,8 @@ impl Miner {
     pub(super) fn mine(&mut self, ticket: u64, header: &Header) {
         self.stop();
         let Some(search) = SealSearch::new(header) else { return };
-        let shared = Arc::new(Search { ticket, is_over: AtomicBool::new(false), hashes: self.hashes.clone() });
+        let shared =
+            Arc::new(Search { ticket, is_over: AtomicBool::new(false), hashes: self.hashes.clone() });
         self.running = Some(shared.clone());
         for thread in 0..self.threads {
             let (mut search, shared, found) = (search.clone(), shared.clone(), self.found.clone());

@@ -179,8 +179,12 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         return Err(NodeError::NothingToMine);
     }
     // Where work decides, nobody has a vote.
-    let validator_key =
-        config.validator_key.as_ref().filter(|_| !is_mined).map(|path| keys::load(path, &config.passphrases)).transpose()?;
+    let validator_key = config
+        .validator_key
+        .as_ref()
+        .filter(|_| !is_mined)
+        .map(|path| keys::load(path, &config.passphrases))
+        .transpose()?;
     let identity = keys::node_identity(&node_key);
     let peer_id = identity.public().to_peer_id();
     let mut opened = persistence::open(&config.home, genesis.clone())?;
@@ -267,7 +271,12 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     };
     let driver =
         driver::Driver::new(node, network_side, persistence, metrics, handle.clone(), start, &config);
-    let result = driver.with_modules(gossip).with_conduct(conduct).with_block_log(block_log).run(request_queue, disk_events).await;
+    let result = driver
+        .with_modules(gossip)
+        .with_conduct(conduct)
+        .with_block_log(block_log)
+        .run(request_queue, disk_events)
+        .await;
     handle.stop();
     match api.await {
         Ok(served) => result.and(served.map_err(NodeError::from)),

@@ -36,14 +36,18 @@ fn halves_that_meet_follow_the_heavier_one_and_lose_nothing() {
     let (heavier, lighter) = (wait_rest(&network, &[0, 1]), wait_rest(&network, &[2, 3]));
     assert!(heavier > lighter, "six records take more blocks than three: {heavier}, {lighter}");
     for (here, there) in [(&left, 2), (&right, 0)] {
-        assert!(here.iter().all(|record| confirmations(&network, there, &record.id()) == 0), "they are cut off");
+        assert!(
+            here.iter().all(|record| confirmations(&network, there, &record.id()) == 0),
+            "they are cut off"
+        );
     }
 
     network.block_on(network.client(1).connect(&address(&network, 2))).unwrap();
     eventually("everything is on one chain", || {
-        let all = left.iter().chain(&right).all(|record| {
-            (0..4).all(|node| confirmations(&network, node, &record.id()) > 0)
-        });
+        let all = left
+            .iter()
+            .chain(&right)
+            .all(|record| (0..4).all(|node| confirmations(&network, node, &record.id()) > 0));
         all.then_some(())
     });
     wait_rest(&network, &[0, 1, 2, 3]);

@@ -51,7 +51,8 @@ fn tampered_blocks_are_refused_by_rule_and_their_sender_is_kept_out() {
             let tampered = |block: &mut Block| block.header.work.as_mut().unwrap().nonce.0[0] ^= 0x5a;
             tampered(block);
             while target.is_met_by(&block.header.hash()) {
-                block.header.work.as_mut().unwrap().nonce.0[1] = block.header.work.unwrap().nonce.0[1].wrapping_add(1);
+                block.header.work.as_mut().unwrap().nonce.0[1] =
+                    block.header.work.unwrap().nonce.0[1].wrapping_add(1);
             }
         }),
         // Another previous block: the hash no longer holds, so there is no work behind it.
@@ -59,7 +60,8 @@ fn tampered_blocks_are_refused_by_rule_and_their_sender_is_kept_out() {
             block.header.parent = Hash([9; 32]);
             let target = block.header.work.unwrap().target.target().unwrap();
             while target.is_met_by(&block.header.hash()) {
-                block.header.work.as_mut().unwrap().nonce.0[1] = block.header.work.unwrap().nonce.0[1].wrapping_add(1);
+                block.header.work.as_mut().unwrap().nonce.0[1] =
+                    block.header.work.unwrap().nonce.0[1].wrapping_add(1);
             }
         }),
         ("target", |block| {

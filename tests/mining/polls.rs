@@ -6,9 +6,7 @@ use crate::network::{election, program, succeed};
 #[test]
 fn an_election_over_forks_has_the_same_tally_and_counts_every_ballot_once() {
     let network = running(4);
-    let out = succeed(
-        program().arg("--home").arg(&network.home).args(["poll", "import"]).arg(election()),
-    );
+    let out = succeed(program().arg("--home").arg(&network.home).args(["poll", "import"]).arg(election()));
     assert!(out.contains("every ballot is decided: 143 of 143"), "{out}");
     assert!(out.contains("a recount of the file gives the same tally"), "{out}");
     let height = wait_rest(&network, &[0, 1, 2, 3]);
@@ -30,7 +28,9 @@ fn an_election_over_forks_has_the_same_tally_and_counts_every_ballot_once() {
     // And forks can be looked at.
     let svg = network.home.join("forks.svg");
     let drawn = succeed(
-        program().args(["--api", &network.apis[0], "blocks", "--tree", "--heights", "100", "--svg"]).arg(&svg),
+        program()
+            .args(["--api", &network.apis[0], "blocks", "--tree", "--heights", "100", "--svg"])
+            .arg(&svg),
     );
     assert!(drawn.contains('●'), "{drawn}");
     assert!(std::fs::read_to_string(svg).unwrap().contains("<circle"));

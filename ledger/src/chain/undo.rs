@@ -177,7 +177,9 @@ impl UndoLog {
     }
 
     fn forget(&mut self) {
-        while self.heights.len() > self.limit || self.heights.values().next().is_some_and(|undo| undo.certified) {
+        while self.heights.len() > self.limit
+            || self.heights.values().next().is_some_and(|undo| undo.certified)
+        {
             self.heights.pop_first();
         }
     }

@@ -32,7 +32,8 @@ pub(super) fn next_target(anchor: Target, easiest: Target, behind_ms: i128, half
     // 256 bits of target, 17 of factor, up to 512 of shift.
     let product: Uint<14> = anchor.0.widen().mul_u64(factor);
     let shift = shifts - 16;
-    let shifted = if shift < 0 { product.shr(shift.unsigned_abs() as u32) } else { product.shl(shift as u32) };
+    let shifted =
+        if shift < 0 { product.shr(shift.unsigned_abs() as u32) } else { product.shl(shift as u32) };
     let target = shifted.narrow().unwrap_or(U256::MAX);
     Target(target.clamp(U256::from_u64(1), easiest.0))
 }
@@ -71,9 +72,30 @@ mod tests {
             (1, 0, 0x1d00_ffff, 62_498, 0, 0x017f_0000),
             (1, 0, 0x1d00_ffff, 64_226, 0, 0x0101_0000),
             (1, 0, 0x1d00_ffff, 64_514, 0, 0x0101_0000),
-            (9_223_372_036_854_775_802, 2_147_483_047, 0x1802_aee8, 9_223_372_036_854_775_803, 2_147_484_547, 0x1802_afbb),
-            (9_223_372_036_854_775_802, 2_147_483_047, 0x1802_aee8, 9_223_372_036_854_775_806, 2_147_487_247, 0x1802_b23a),
-            (9_223_372_036_854_775_802, 2_147_483_047, 0x1802_aee8, 9_223_372_036_854_775_812, 2_147_492_647, 0x1802_b73d),
+            (
+                9_223_372_036_854_775_802,
+                2_147_483_047,
+                0x1802_aee8,
+                9_223_372_036_854_775_803,
+                2_147_484_547,
+                0x1802_afbb,
+            ),
+            (
+                9_223_372_036_854_775_802,
+                2_147_483_047,
+                0x1802_aee8,
+                9_223_372_036_854_775_806,
+                2_147_487_247,
+                0x1802_b23a,
+            ),
+            (
+                9_223_372_036_854_775_802,
+                2_147_483_047,
+                0x1802_aee8,
+                9_223_372_036_854_775_812,
+                2_147_492_647,
+                0x1802_b73d,
+            ),
         ] {
             assert_eq!(of_bitcoin_cash(vector), CompactTarget(vector.5), "{vector:x?}");
         }

@@ -44,8 +44,8 @@ mod tree;
 mod uint;
 
 pub use parameters::{MAX_SOLVE_INTERVALS, Parameters, TIE_BLOCKS};
-pub use position::{Position, WorkError};
 pub(crate) use position::Progress;
+pub use position::{Position, WorkError};
 pub use reorganise::{NotReorganised, Reorganised, reorganise};
 pub use seal::{Nonce, Seal, SealSearch};
 pub use target::{CompactTarget, Target, Work};

@@ -159,7 +159,8 @@ impl Position {
     /// Whether a block without transactions is wanted here, even if no other branch has as much work: to confirm what came
     /// before.
     pub fn wants_block(&self, parameters: &Parameters) -> bool {
-        parameters.mine_empty || (self.progress.busy > 0 && self.height < self.progress.busy + parameters.depth)
+        parameters.mine_empty
+            || (self.progress.busy > 0 && self.height < self.progress.busy + parameters.depth)
     }
 
     /// Checks every rule of the header that comes next here, but those of its place: network, height and parent.
@@ -192,7 +193,12 @@ impl Position {
     ///
     /// # Errors
     /// The first rule that it breaks.
-    pub fn check(&self, header: &Header, network: NetworkId, parameters: &Parameters) -> Result<(), WorkError> {
+    pub fn check(
+        &self,
+        header: &Header,
+        network: NetworkId,
+        parameters: &Parameters,
+    ) -> Result<(), WorkError> {
         if header.network != network {
             return Err(WorkError::Network(header.network));
         }

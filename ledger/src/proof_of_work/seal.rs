@@ -1,9 +1,6 @@
 //! What a header carries as its proof of work, and how it is found.
 
-use super::{
-    search::Search,
-    target::CompactTarget,
-};
+use super::{search::Search, target::CompactTarget};
 use crate::block::Header;
 use serde::{Deserialize, Serialize};
 

@@ -55,7 +55,12 @@ pub(super) fn seal(header: &mut Header) {
 }
 
 /// The next block of a chain, mined by `miner` at `now_ms`.
-pub(super) fn mine(chain: &Chain, miner: u8, now_ms: u64, transactions: &[SharedTransaction]) -> Option<Arc<Block>> {
+pub(super) fn mine(
+    chain: &Chain,
+    miner: u8,
+    now_ms: u64,
+    transactions: &[SharedTransaction],
+) -> Option<Arc<Block>> {
     let mut block = chain.template(PublicKey([miner; 32]), now_ms, false, transactions)?;
     seal(&mut block.header);
     Some(Arc::new(block))

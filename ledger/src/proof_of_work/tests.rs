@@ -20,7 +20,13 @@ use crate::{
 use std::sync::Arc;
 
 fn easy() -> Parameters {
-    Parameters { leading_zero_bits: 4, block_interval_ms: 1_000, half_life_ms: 10_000, mine_empty: false, depth: 2 }
+    Parameters {
+        leading_zero_bits: 4,
+        block_interval_ms: 1_000,
+        half_life_ms: 10_000,
+        mine_empty: false,
+        depth: 2,
+    }
 }
 
 fn adopt(chain: &mut Chain, block: &Arc<Block>) {
@@ -101,7 +107,10 @@ fn headers_read_back_and_a_seal_that_is_null_is_not_canonical() {
     assert!(codec::decode::<crate::block::Header>(&bytes, bytes.len()).is_ok());
     bytes[0] += 1;
     bytes.extend(b"\x64work\xf6");
-    assert_eq!(codec::decode::<crate::block::Header>(&bytes, bytes.len()), Err(codec::DecodeError::NotCanonical));
+    assert_eq!(
+        codec::decode::<crate::block::Header>(&bytes, bytes.len()),
+        Err(codec::DecodeError::NotCanonical)
+    );
 }
 
 #[test]

@@ -283,7 +283,9 @@ impl Tree {
     /// As [`Tree::add_header`].
     pub fn add_block(&mut self, block: Arc<Block>) -> Result<BlockHash, HeaderError> {
         let hash = self.add_header(&block.header)?;
-        let Some(node) = self.nodes.get_mut(&hash).filter(|node| node.block.is_none()) else { return Ok(hash) };
+        let Some(node) = self.nodes.get_mut(&hash).filter(|node| node.block.is_none()) else {
+            return Ok(hash);
+        };
         if node.header.is_none() {
             return Ok(hash); // The root, whose block nobody needs any more.
         }
@@ -298,8 +300,11 @@ impl Tree {
     fn make_whole(&mut self, from: BlockHash) {
         let mut open = vec![from];
         while let Some(hash) = open.pop() {
-            let parent_is_whole =
-                self.nodes.get(&hash).and_then(|node| self.nodes.get(&node.parent)).is_some_and(|node| node.is_whole);
+            let parent_is_whole = self
+                .nodes
+                .get(&hash)
+                .and_then(|node| self.nodes.get(&node.parent))
+                .is_some_and(|node| node.is_whole);
             let Some(node) = self.nodes.get_mut(&hash) else { continue };
             if parent_is_whole && node.block.is_some() && !node.is_whole {
                 node.is_whole = true;
@@ -440,7 +445,9 @@ impl Tree {
     fn forget_headers(&mut self) {
         while self.nodes.len() > MAX_HEADERS {
             let ends = self.side.iter().rev().map(|(_, hash)| *hash);
-            let Some(end) = ends.into_iter().find(|hash| self.nodes[hash].children.is_empty()) else { return };
+            let Some(end) = ends.into_iter().find(|hash| self.nodes[hash].children.is_empty()) else {
+                return;
+            };
             self.remove(end);
         }
     }

@@ -58,7 +58,8 @@ impl<const N: usize> Uint<N> {
         let at = |index: Option<usize>| index.map_or(0, |index| self.0[index]);
         Self(std::array::from_fn(|index| {
             let from = index.checked_sub(parts);
-            let high = if bits == 0 { 0 } else { at(from.and_then(|from| from.checked_sub(1))) << (64 - bits) };
+            let high =
+                if bits == 0 { 0 } else { at(from.and_then(|from| from.checked_sub(1))) << (64 - bits) };
             at(from) >> bits | high
         }))
     }

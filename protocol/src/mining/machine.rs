@@ -2,8 +2,8 @@
 
 use super::{
     message::{
-        CompactBlock, MAX_BLOCKS_ASKED, MAX_HEADERS_ANSWERED, MAX_TRANSACTIONS_ASKED, Message, Place, Request,
-        Response,
+        CompactBlock, MAX_BLOCKS_ASKED, MAX_HEADERS_ANSWERED, MAX_TRANSACTIONS_ASKED, Message, Place,
+        Request, Response,
     },
     serving,
 };
@@ -403,7 +403,8 @@ impl Mining {
             partial.peer == peer && partial.asked.is_some_and(|(asked, _)| asked == number)
         };
         let hash = self.partial.iter().find(|(_, partial)| is_it(partial)).map(|(hash, _)| *hash);
-        let Some((hash, mut partial)) = hash.and_then(|hash| Some((hash, self.partial.remove(&hash)?))) else {
+        let Some((hash, mut partial)) = hash.and_then(|hash| Some((hash, self.partial.remove(&hash)?)))
+        else {
             return;
         };
         let missing = partial.transactions.iter_mut().filter(|slot| slot.is_none());
@@ -490,7 +491,8 @@ impl Mining {
             self.emit(Event::Adopt(branch));
         }
         self.ask_blocks(now);
-        let (height, target) = (self.tree.tip().height, self.tree.best_header().height.max(self.tree.tip().height));
+        let (height, target) =
+            (self.tree.tip().height, self.tree.best_header().height.max(self.tree.tip().height));
         // One or two blocks are on their way all the time.
         let behind = (target > height + 2 || (self.behind.is_some() && target > height)).then_some(target);
         if behind != self.behind && (behind.is_some() || self.adopting.is_none()) {
@@ -511,7 +513,8 @@ impl Mining {
             self.tree.adopted(hash);
             self.announce(last, hash);
         }
-        self.givers.retain(|hash, _| self.tree.valid_block(hash).is_none() && self.tree.block(hash).is_some());
+        self.givers
+            .retain(|hash, _| self.tree.valid_block(hash).is_none() && self.tree.block(hash).is_some());
         self.follow(now);
     }
 
@@ -625,7 +628,9 @@ impl Machine for Mining {
             Input::Disconnected(peer) => self.disconnected(peer, now),
             Input::Received(peer, _) if !self.peers.contains_key(&peer) => {}
             Input::Received(peer, Message::Announce(compact)) => self.announced(peer, compact, now),
-            Input::Received(peer, Message::Request { number, request }) => self.requested(peer, number, request),
+            Input::Received(peer, Message::Request { number, request }) => {
+                self.requested(peer, number, request)
+            }
             Input::Received(peer, Message::Response { number, response }) => match response {
                 Response::Headers(headers) => self.received_headers(peer, number, headers, now),
                 Response::Blocks(blocks) => self.received_blocks(peer, number, blocks, now),
@@ -655,7 +660,9 @@ impl Machine for Mining {
             }
         }
         let is_late = |partial: &Partial| partial.asked.is_some_and(|(_, deadline)| deadline <= now);
-        late.extend(self.partial.extract_if(.., |_, partial| is_late(partial)).map(|(_, partial)| partial.peer));
+        late.extend(
+            self.partial.extract_if(.., |_, partial| is_late(partial)).map(|(_, partial)| partial.peer),
+        );
         late.into_iter().for_each(|peer| self.missed(peer, now));
         let due = self.peers.iter_mut().filter(|(_, state)| state.ask_at <= now);
         let due: Vec<Peer> = due
@@ -681,7 +688,8 @@ impl Machine for Mining {
             let asked = [&state.headers, &state.blocks].into_iter().flatten().map(|asked| asked.deadline);
             asked.chain([state.ask_at])
         });
-        let of_partial = self.partial.values().filter_map(|partial| partial.asked.map(|(_, deadline)| deadline));
+        let of_partial =
+            self.partial.values().filter_map(|partial| partial.asked.map(|(_, deadline)| deadline));
         of_peers.chain(of_partial).min()
     }
 }

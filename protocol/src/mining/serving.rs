@@ -15,12 +15,14 @@ use std::sync::Arc;
 pub(super) fn respond_from(tree: &Tree, request: &Request) -> Option<Response> {
     match request {
         Request::Headers(locator) => {
-            let locator: Vec<_> = locator.iter().take(MAX_LOCATOR).map(|place| (place.height, place.hash)).collect();
+            let locator: Vec<_> =
+                locator.iter().take(MAX_LOCATOR).map(|place| (place.height, place.hash)).collect();
             let headers = tree.headers_after(&locator, MAX_HEADERS_ANSWERED)?;
             Some(Response::Headers(headers.iter().map(|header| header.as_ref().clone()).collect()))
         }
         Request::Blocks(places) => {
-            let blocks = places.iter().take(MAX_BLOCKS_ASKED).map(|place| tree.valid_block(&place.hash).cloned());
+            let blocks =
+                places.iter().take(MAX_BLOCKS_ASKED).map(|place| tree.valid_block(&place.hash).cloned());
             Some(Response::Blocks(as_many_as_fit(blocks.collect::<Option<Vec<_>>>()?)))
         }
         Request::Transactions { block, indexes } => {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     dissemination, handshake,
     machine::{Input as MachineInput, Machine, Output},
-    mining::{self, Command, Event, Message, Mining, MinerCommand, MinerEvent, short_id},
+    mining::{self, Command, Event, Message, MinerCommand, MinerEvent, Mining, short_id},
     peer::Peer,
 };
 use conclave_ledger::{
@@ -243,4 +243,3 @@ impl Node {
         self.break_tie(clock);
     }
 }
-

@@ -268,7 +268,9 @@ impl Node {
             Input::Solved { ticket, solution } => self.solved(ticket, solution, clock),
             Input::Announcement(peer, message) => self.receive_announcement(peer, message, clock),
             Input::Module(command) => self.module_command(command, clock),
-            Input::Mined { ticket, nonce } => self.miner_command(MinerCommand::Found { ticket, nonce }, clock),
+            Input::Mined { ticket, nonce } => {
+                self.miner_command(MinerCommand::Found { ticket, nonce }, clock)
+            }
             Input::BlocksFound { token, response } => {
                 self.mining_command(mining_machine::Command::Found { token, response }, clock);
             }

@@ -107,8 +107,10 @@ fn number(value: f64) -> String {
 }
 
 fn text(page: &mut String, (x, y): (f64, f64), anchor: &str, color: &str, text: &str) {
-    let _ =
-        writeln!(page, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{color}\">{text}</text>");
+    let _ = writeln!(
+        page,
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" fill=\"{color}\">{text}</text>"
+    );
 }
 
 #[cfg(test)]

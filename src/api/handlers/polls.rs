@@ -52,7 +52,10 @@ pub(in crate::api) async fn list(
     let views = views.await?;
     let next = views.last().map(|(_, oldest)| oldest.rules.number).filter(|number| *number > 0);
     let now = now_ms();
-    Ok(Json(Polls { polls: views.into_iter().map(|(confirmed, view)| info(view, confirmed, now)).collect(), next }))
+    Ok(Json(Polls {
+        polls: views.into_iter().map(|(confirmed, view)| info(view, confirmed, now)).collect(),
+        next,
+    }))
 }
 
 /// A poll.

@@ -43,7 +43,8 @@ impl Bed {
     pub(super) fn make(nodes: u16, delta_ms: u64, fast: bool) -> Outcome<Self> {
         let name = format!("conclave-bench-{}-{}", std::process::id(), crate::cli::output::now_ms());
         let home = std::env::temp_dir().join(name);
-        let network = network::create(&home, &Plan { nodes, delta_ms, faulty: FaultBound::Third, work: None })?;
+        let network =
+            network::create(&home, &Plan { nodes, delta_ms, faulty: FaultBound::Third, work: None })?;
         let path = home.join("genesis.toml");
         let mut genesis = genesis_file::read(&path)?;
         if !fast {

@@ -210,8 +210,10 @@ impl Import {
             while !is_confirmed(&caster.nodes[number % caster.nodes.len()], ballot, depth).await {
                 if start.elapsed() > caster.patience {
                     let seconds = self.patience;
-                    return Err(Failure::new(format!("ballot {ballot} has not {depth} confirmations after {seconds} s"))
-                        .advise("Go on with --poll once `conclave status` shows that the chain grows."));
+                    return Err(Failure::new(format!(
+                        "ballot {ballot} has not {depth} confirmations after {seconds} s"
+                    ))
+                    .advise("Go on with --poll once `conclave status` shows that the chain grows."));
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }

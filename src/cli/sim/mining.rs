@@ -38,7 +38,12 @@ pub(crate) struct Mining {
     #[arg(long, value_name = "NUMBER", default_value_t = 600, value_parser = clap::value_parser!(u64).range(10..=100_000))]
     blocks: u64,
     /// Block intervals in milliseconds, with commas between them
-    #[arg(long, value_name = "MILLISECONDS,…", value_delimiter = ',', default_value = "250,500,1000,2000,5000,10000")]
+    #[arg(
+        long,
+        value_name = "MILLISECONDS,…",
+        value_delimiter = ',',
+        default_value = "250,500,1000,2000,5000,10000"
+    )]
     intervals: Vec<u64>,
     /// Blocks for each share of a selfish miner
     #[arg(long, value_name = "NUMBER", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
@@ -104,7 +109,8 @@ impl Mining {
         bar.finish_and_clear();
         if let Some(folder) = &self.svg {
             std::fs::create_dir_all(folder).context(|| format!("cannot make {}", folder.display()))?;
-            for (name, svg) in [("forks.svg", self.fork_plot(&forks)), ("selfish.svg", selfish_plot(&shares))] {
+            for (name, svg) in [("forks.svg", self.fork_plot(&forks)), ("selfish.svg", selfish_plot(&shares))]
+            {
                 let path = folder.join(name);
                 std::fs::write(&path, svg).context(|| format!("cannot write {}", path.display()))?;
             }
@@ -125,13 +131,19 @@ impl Mining {
             (interval, 1.0 - (-spread / 1000.0 / interval).exp())
         });
         let series = Series {
-            name: format!("1 − exp(−{spread:.0} ms / interval): Decker and Wattenhofer 2013; points: simulated"),
+            name: format!(
+                "1 − exp(−{spread:.0} ms / interval): Decker and Wattenhofer 2013; points: simulated"
+            ),
             line: line.collect(),
             points: points.iter().map(|point| (point.interval_ms as f64 / 1000.0, point.measured)).collect(),
             color: "#357",
         };
         Plot {
-            title: format!("Blocks that are contested, {} nodes in {} regions", self.nodes, FIVE_REGIONS.names.len()),
+            title: format!(
+                "Blocks that are contested, {} nodes in {} regions",
+                self.nodes,
+                FIVE_REGIONS.names.len()
+            ),
             x: "seconds between blocks".into(),
             y: "share of blocks with a rival".into(),
             most: (longest, 1.0),
@@ -201,7 +213,14 @@ fn describe(results: &Results) -> String {
     let selfish: Vec<Vec<String>> = results
         .selfish
         .iter()
-        .map(|row| vec![percent(row.hash_share), format!("{}", row.gamma), percent(row.measured), percent(row.predicted)])
+        .map(|row| {
+            vec![
+                percent(row.hash_share),
+                format!("{}", row.gamma),
+                percent(row.measured),
+                percent(row.predicted),
+            ]
+        })
         .collect();
     format!(
         "{} nodes in {}\n{}\n{}",

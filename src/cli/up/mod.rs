@@ -215,7 +215,12 @@ impl Up {
 
 /// What a network on one machine mines with: its processor is shared by all nodes, and nobody wants to wait.
 fn local_work() -> Parameters {
-    Parameters { leading_zero_bits: 18, block_interval_ms: 1_000, half_life_ms: 60_000, ..Parameters::default() }
+    Parameters {
+        leading_zero_bits: 18,
+        block_interval_ms: 1_000,
+        half_life_ms: 60_000,
+        ..Parameters::default()
+    }
 }
 
 /// Commands that the reader may want next.

@@ -112,8 +112,9 @@ pub(crate) fn create(home: &Path, plan: &Plan) -> Outcome<Network> {
     // All ports are held until all are chosen, so that no two nodes get the same one.
     let mut held = Vec::new();
     let mines = plan.work.is_some();
-    let drafts =
-        (1..=plan.nodes).map(|number| draft(home, number, mines, &mut held)).collect::<Outcome<Vec<Draft>>>()?;
+    let drafts = (1..=plan.nodes)
+        .map(|number| draft(home, number, mines, &mut held))
+        .collect::<Outcome<Vec<Draft>>>()?;
     drop(held);
     let genesis = match plan.work.clone() {
         Some(parameters) => genesis::open("local".into(), plan.delta_ms, parameters),

@@ -341,7 +341,10 @@ impl Driver {
             Effect::RolledBack { height, changes } => {
                 self.persistence.rolled_back(height, changes, &self.handle.database);
                 if self.node.mining().is_none() {
-                    tracing::error!(height, "going back: a certificate contradicts what was decided without one");
+                    tracing::error!(
+                        height,
+                        "going back: a certificate contradicts what was decided without one"
+                    );
                 }
                 self.publish(NodeEvent::RolledBack { height });
             }

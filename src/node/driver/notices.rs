@@ -111,7 +111,11 @@ impl Driver {
             }
             Notice::Undone(blocks) => {
                 let from = blocks.first().map_or(0, |block| block.header.height);
-                tracing::info!(from, blocks = blocks.len(), "a branch with more work takes the place of the last blocks");
+                tracing::info!(
+                    from,
+                    blocks = blocks.len(),
+                    "a branch with more work takes the place of the last blocks"
+                );
                 for block in blocks.into_iter().rev() {
                     self.metrics.undone_blocks.inc();
                     let decided = Decided::Block(block.clone());

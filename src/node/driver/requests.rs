@@ -4,7 +4,11 @@ use super::{Driver, MAX_WAITING};
 use crate::node::handle::{NodeView, Report, Request, Verdicts};
 use conclave_ledger::{
     block::{Block, Decided},
-    codec, hash::TransactionId, pool::PoolError, signed::Height, transaction::SharedTransaction,
+    codec,
+    hash::TransactionId,
+    pool::PoolError,
+    signed::Height,
+    transaction::SharedTransaction,
 };
 use conclave_protocol::{
     mining,

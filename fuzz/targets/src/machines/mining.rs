@@ -16,7 +16,9 @@ use conclave_ledger::{
 };
 use conclave_protocol::{
     machine::{Input, Machine, Output},
-    mining::{Command, CompactBlock, Config, Event, MAX_LOOKUPS, Message, Mining, Request, Response, respond},
+    mining::{
+        Command, CompactBlock, Config, Event, MAX_LOOKUPS, Message, Mining, Request, Response, respond,
+    },
     peer::Peer,
     time::Time,
 };
@@ -52,7 +54,8 @@ fn chain() -> Chain {
     let mut genesis: Genesis = world::GENESIS.as_ref().clone();
     genesis.engine = Engine::ProofOfWork;
     genesis.validators.clear();
-    genesis.proof_of_work = Some(Parameters { leading_zero_bits: 1, mine_empty: true, ..Parameters::default() });
+    genesis.proof_of_work =
+        Some(Parameters { leading_zero_bits: 1, mine_empty: true, ..Parameters::default() });
     Chain::new(Arc::new(genesis))
 }
 
@@ -96,7 +99,8 @@ impl Branching {
         }
         let (peer, number, request) = self.asked.swap_remove(below(source, self.asked.len()));
         let from = below(source, 2) * 4;
-        let read = |height: u64| BLOCKS[from..from + 4].get(usize::try_from(height).ok()?.checked_sub(1)?).cloned();
+        let read =
+            |height: u64| BLOCKS[from..from + 4].get(usize::try_from(height).ok()?.checked_sub(1)?).cloned();
         let response = match chance(source, 32) {
             true => draw::value(source, &world::KNOWN).ok()?,
             false => respond(&request, read),
@@ -155,7 +159,9 @@ impl Subject for Branching {
 
     fn heed(&mut self, output: Output<Mining>, _: Time) {
         match output {
-            Output::Send(peer, Message::Request { number, request }) => self.asked.push((peer, number, request)),
+            Output::Send(peer, Message::Request { number, request }) => {
+                self.asked.push((peer, number, request))
+            }
             Output::Send(_, Message::Response { response: Response::Blocks(blocks), .. }) => {
                 assert!(blocks.iter().all(|block| block.is_whole()), "gives a block that is not whole");
             }

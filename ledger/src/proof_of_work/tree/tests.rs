@@ -15,7 +15,13 @@ use crate::{
 use proptest::prelude::*;
 
 fn easy() -> Parameters {
-    Parameters { leading_zero_bits: 1, block_interval_ms: 1_000, half_life_ms: 4_000, mine_empty: true, depth: 0 }
+    Parameters {
+        leading_zero_bits: 1,
+        block_interval_ms: 1_000,
+        half_life_ms: 4_000,
+        mine_empty: true,
+        depth: 0,
+    }
 }
 
 /// A chain with its tree, as a node holds them.

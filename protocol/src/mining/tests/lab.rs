@@ -40,7 +40,13 @@ pub(super) fn at(ms: u64) -> Time {
 }
 
 pub(super) fn parameters() -> Parameters {
-    Parameters { leading_zero_bits: 1, block_interval_ms: 1_000, half_life_ms: 600_000, mine_empty: true, depth: 2 }
+    Parameters {
+        leading_zero_bits: 1,
+        block_interval_ms: 1_000,
+        half_life_ms: 600_000,
+        mine_empty: true,
+        depth: 2,
+    }
 }
 
 pub(super) fn genesis() -> Arc<Genesis> {
@@ -142,7 +148,8 @@ impl Host {
                 }
                 Output::Emit(Event::Adopt(branch)) => self.adopt(&branch),
                 Output::Emit(Event::Reconstruct { block, short_ids }) => {
-                    let find = |id: &u64| self.pool.iter().find(|waits| short_id(&block, waits) == *id).cloned();
+                    let find =
+                        |id: &u64| self.pool.iter().find(|waits| short_id(&block, waits) == *id).cloned();
                     Command::Reconstructed { block, transactions: short_ids.iter().map(find).collect() }
                 }
                 Output::Emit(Event::Lookup { token, request }) => {

@@ -69,9 +69,9 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (0usize..3).prop_map(Step::Connect),
         (0usize..3).prop_map(Step::Disconnect),
-        (0usize..3, any::<u8>(), 0usize..100, 0u8..20, 0u64..40).prop_map(|(from, what, which, change, number)| {
-            Step::Say { from, what, which, change, number }
-        }),
+        (0usize..3, any::<u8>(), 0usize..100, 0u8..20, 0u64..40).prop_map(
+            |(from, what, which, change, number)| { Step::Say { from, what, which, change, number } }
+        ),
         (0usize..3, 0u64..40).prop_map(|(from, number)| Step::Fail(from, number)),
         (0u64..20_000).prop_map(Step::Wait),
         (0usize..5).prop_map(Step::Mined),

@@ -132,7 +132,10 @@ fn an_invalid_body_is_blamed_on_who_gave_it_and_not_tried_again() {
     seal(&mut block);
     let sent = announce(&mut lab, &block);
     let number = number_of_request(&sent, |request| matches!(request, Request::Transactions { .. }));
-    send(&mut lab, Message::Response { number, response: Response::Transactions(block.transactions.clone()) });
+    send(
+        &mut lab,
+        Message::Response { number, response: Response::Transactions(block.transactions.clone()) },
+    );
     assert_eq!(lab.hosts[0].refused, ["state"]);
     assert!(matches!(lab.hosts[0].blamed.as_slice(), [(LIAR, Severity::Fatal, _)]));
     assert_eq!(lab.hosts[0].chain.tip().height, 1);
@@ -229,10 +232,8 @@ fn more_headers_than_asked_for_or_out_of_order_are_a_lie() {
         let sent = lab.hosts[0].settle(lab.now);
         let number = number_of_request(&sent, |request| matches!(request, Request::Headers(_)));
         let header = blind(&lab, &Position::start(&super::lab::genesis()), 1);
-        let headers = (0..count as u64).map(|step| Header {
-            height: if order { 1 } else { 1 + step },
-            ..header.clone()
-        });
+        let headers = (0..count as u64)
+            .map(|step| Header { height: if order { 1 } else { 1 + step }, ..header.clone() });
         send(&mut lab, Message::Response { number, response: Response::Headers(headers.collect()) });
         assert_eq!(lab.hosts[0].refused, ["headers"]);
     }
