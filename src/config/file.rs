@@ -332,6 +332,8 @@ mod tests {
             gossip_listen: Some("127.0.0.1:10".parse().unwrap()),
             api_token_file: Some("api-token".into()),
             api_hostnames: vec!["anna".into(), "anna.example".into()],
+            mining_threads: Some(2),
+            admission_bits: Some(12),
         };
         let layer = parse_text(&template.text()).unwrap();
         assert_eq!(layer.genesis.unwrap(), Path::new("/home/../genesis.toml"));

@@ -170,6 +170,7 @@ impl FakeNode {
                 known_peers: &self.known_peers,
                 status: &self.status,
                 recent: &self.recent,
+                mining: None,
             }),
             Request::Submit { transactions, reply, watcher } => {
                 if let Some(watcher) = watcher {

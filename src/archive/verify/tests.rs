@@ -180,8 +180,8 @@ fn the_archive_of_a_chain_without_heights_is_good() {
 fn every_height_is_handed_over_with_its_own_proof() {
     let network = network();
     let mut kept = Vec::new();
-    let keep = |decided: &Decided, proof: &Proof, _: &Applied| {
-        kept.push((decided.clone(), proof.clone()));
+    let keep = |decided: &Decided, proof: Option<&Proof>, _: &Applied| {
+        kept.push((decided.clone(), proof.cloned().unwrap()));
         Ok::<_, Infallible>(())
     };
     replay(genesis(), network.archive().as_slice(), |_, _| {}, keep).unwrap();

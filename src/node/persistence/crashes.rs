@@ -359,6 +359,7 @@ fn restart(opened: &mut OpenedHome) -> Node {
         peer: Peer::from_bytes(&[1; 38]).unwrap(),
         node_key: SecretKey::from_seed([9; 32]),
         validator_key: Some(key()),
+        mines: false,
         version: "test".into(),
         meeting: Default::default(),
         pool: Default::default(),
