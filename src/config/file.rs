@@ -345,6 +345,7 @@ mod tests {
         assert_eq!(layer.gossip.listen.unwrap().port(), 10);
         assert_eq!(layer.api.token_file.unwrap(), Path::new("/home/api-token"));
         assert_eq!(layer.api.hostnames.unwrap(), ["anna", "anna.example"]);
+        assert_eq!(layer.mining.threads, Some(2));
     }
 
     #[test]
