@@ -36,7 +36,7 @@ pub enum NotReorganised {
         /// Its height.
         height: Height,
         /// The rule.
-        error: BlockError,
+        error: Box<BlockError>,
     },
 }
 
@@ -73,7 +73,7 @@ pub fn reorganise(
             Err(error) => {
                 go_back(chain, fork, &undone);
                 let (hash, height) = (block.hash(), block.header.height);
-                return Err(NotReorganised::Invalid { hash, height, error });
+                return Err(NotReorganised::Invalid { hash, height, error: Box::new(error) });
             }
         }
     }

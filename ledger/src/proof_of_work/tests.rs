@@ -185,7 +185,8 @@ fn a_reorganisation_is_all_or_nothing() {
     seal(&mut last.header);
     let (tip, state) = (chain.tip().clone(), chain.state_hash());
     let refused = reorganise(&mut chain, 1, &bad, &NothingKnown).unwrap_err();
-    assert!(matches!(refused, NotReorganised::Invalid { height: 4, error: BlockError::State { .. }, .. }));
+    let NotReorganised::Invalid { height: 4, error, .. } = refused else { panic!("{refused}") };
+    assert!(matches!(*error, BlockError::State { .. }), "{error}");
     assert_eq!((chain.tip(), chain.state_hash()), (&tip, state));
     assert_eq!(chain.undoable().count(), 3);
 

@@ -371,10 +371,10 @@ impl Tree {
         }
         while self.active.back() != Some(&at) {
             let Some(undone) = self.active.pop_back() else { return };
-            self.to_side(undone);
+            self.set_aside(undone);
         }
         for hash in path.into_iter().rev() {
-            self.to_active(hash);
+            self.make_active(hash);
         }
         while self.active.len() > MAX_REORGANISATION + 1 {
             self.advance_root();
@@ -382,14 +382,14 @@ impl Tree {
         self.forget_bodies();
     }
 
-    fn to_side(&mut self, hash: BlockHash) {
+    fn set_aside(&mut self, hash: BlockHash) {
         if let Some(node) = self.nodes.get(&hash) {
             self.side_bytes += node.block.as_deref().map_or(0, body_bytes);
             self.side.insert(node.order(), hash);
         }
     }
 
-    fn to_active(&mut self, hash: BlockHash) {
+    fn make_active(&mut self, hash: BlockHash) {
         if let Some(node) = self.nodes.get_mut(&hash) {
             node.was_adopted = true;
             self.side_bytes -= node.block.as_deref().map_or(0, body_bytes);

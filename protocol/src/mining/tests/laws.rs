@@ -50,7 +50,10 @@ fn message(blocks: &[Arc<Block>], what: u8, which: usize, change: u8, number: u6
             Message::Response { number, response: Response::Headers(headers.collect()) }
         }
         5 => Message::Response { number, response: Response::Headers(vec![block.header]) },
-        6 => Message::Response { number, response: Response::Blocks(vec![Arc::new(block); which % 3]) },
+        6 => Message::Response {
+            number,
+            response: Response::Blocks(std::iter::repeat_n(Arc::new(block), which % 3).collect()),
+        },
         _ => Message::Response { number, response: Response::Transactions(block.transactions) },
     }
 }
