@@ -2,7 +2,7 @@
 //!
 //! Light on purpose: no sockets, no transactions, and no hashes but those that make blocks differ. Blocks come by chance,
 //! with exponential times between them, to each miner by its share of the hash rate; they spread over a random graph along
-//! links with the delays of a table. What is not replaced is the rule: every node holds a real [`Tree`], which says which
+//! links with the delays of a table. What is not replaced is the rule: every node holds a real [`Tree`](conclave_ledger::proof_of_work::Tree), which says which
 //! branch it mines on. The target is the easiest there is, so that every nonce meets it and chance alone decides who
 //! finds a block and when.
 //!

@@ -4,7 +4,7 @@
 //! whole header, is a proof of work if it is no larger than the target; nothing else signs a block. What a header has to
 //! say follows from the one before it:
 //!
-//! - **Target**: that of the retarget rule ([ASERT](asert), within bounds), compared for equality.
+//! - **Target**: that of the retarget rule (ASERT, `asert.rs`, within bounds), compared for equality.
 //! - **Timestamp**: larger than the parent's, as under the other engine, so that time never goes back for an
 //!   application. (Bitcoin's median of the last eleven allows steps back, which the rule here makes superfluous.) How far
 //!   in the future it may be is not for the chain to say, which has no clock: nodes take no block that is more than
