@@ -68,17 +68,17 @@ impl<'a> Layout<'a> {
         Self { rows, lanes, blocks, width: taken.len() }
     }
 
-    /// Lanes that have a block above `height` and one at it or below: lines pass there.
+    /// Lanes whose line passes the row of `height`, or ends in a block there: those of blocks above it that hang on a lower
+    /// one, or on one of this row in their own lane. A branch that hangs on another lane has joined it above the row.
     fn passing(&self, height: u64) -> BTreeSet<usize> {
         let above = self.rows.range(height + 1..).flat_map(|(_, row)| row);
-        let hangs_lower = above.filter(|(_, block)| {
-            self.blocks.get(&block.parent).is_none_or(|parent| parent.height <= height)
-                && block.height > height
+        let passes = above.filter_map(|(lane, block)| {
+            let Some(parent) = self.blocks.get(&block.parent) else { return Some(*lane) };
+            let beside = self.lanes.get(&block.parent).copied().unwrap_or_default();
+            let goes_on = parent.height < height || (parent.height == height && beside == *lane);
+            goes_on.then_some(beside.max(*lane))
         });
-        hangs_lower
-            .map(|(lane, block)| self.lanes.get(&block.parent).map_or(*lane, |parent| *parent.max(lane)))
-            .chain(self.rows.range(height + 1..).next().map(|_| 0))
-            .collect()
+        passes.chain(self.rows.range(height + 1..).next().map(|_| 0)).collect()
     }
 }
 
@@ -233,13 +233,12 @@ mod tests {
 
     #[test]
     fn branches_stand_beside_the_chain() {
-        let expected = "\
-      4  ●       04040404  4 transactions    by abababab
+        let expected = "      4  ●       04040404  4 transactions    by abababab
       3  ●       03030303  3 transactions    by abababab
       3  │ ○     13131313  header only       by abababab
       3  │ │ ○   23232323  header only       by abababab
          ├───╯
-      2  ●       02020202  2 transactions    by abababab
+      2  ● │     02020202  2 transactions    by abababab
       2  │ ○     12121212  header only       by abababab
          ├─╯
       1  ●       01010101  1 transaction     by abababab

@@ -140,7 +140,8 @@ impl Import {
             self.confirm(&caster, &held.ballots).await?;
             self.close(&caster, &author, &choices, &mut held).await?;
         }
-        session.output.show(&held, |held| self.describe(held, session))
+        let is_mined = depth_of_any(&caster.nodes).await? > 0;
+        session.output.show(&held, |held| self.describe(held, is_mined, session))
     }
 
     /// The keys of the author and of all voters.
@@ -247,7 +248,7 @@ impl Import {
         Ok(())
     }
 
-    fn describe(&self, held: &Held, session: &Session) -> String {
+    fn describe(&self, held: &Held, is_mined: bool, session: &Session) -> String {
         let poll = held.poll;
         let home = match &session.named_home {
             Some(home) => format!(" --home {}", home.display()),
@@ -261,7 +262,9 @@ impl Import {
             text.push_str(&show::tally(tally, &held.options, self.pairwise));
         }
         text.push_str(&format!("\nThe poll again:       conclave{home} poll tally {poll}\n"));
-        if let Some(first) = held.ballots.first() {
+        if is_mined {
+            text.push_str(&format!("Blocks and branches:  conclave{home} blocks --tree\n"));
+        } else if let Some(first) = held.ballots.first() {
             text.push_str(&format!("Prove a ballot:       conclave{home} tx prove {first} -o ballot.json\n"));
             text.push_str(&format!("Check it offline:     conclave{home} tx verify ballot.json\n"));
         }

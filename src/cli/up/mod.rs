@@ -20,9 +20,9 @@ use super::{
     progress,
     session::Session,
 };
-use crate::client::Client;
+use crate::{client::Client, genesis_file};
 use clap::Parser;
-use conclave_ledger::{proof_of_work::Parameters, validators::FaultBound};
+use conclave_ledger::{genesis::Engine, proof_of_work::Parameters, validators::FaultBound};
 use network::{Network, Plan};
 use processes::Processes;
 use std::{
@@ -232,9 +232,16 @@ fn try_next(home: &Path, session: &Session) -> String {
         }
         None => String::new(),
     };
+    // Miners have no validator key to sign a record with.
+    let is_mined = genesis_file::read(&home.join("genesis.toml"))
+        .is_ok_and(|genesis| genesis.engine == Engine::ProofOfWork);
+    let second = match is_mined {
+        true => "blocks --tree              what is mined, with its branches",
+        false => "tx record 'We met today.'  a record on the log",
+    };
     format!(
         "Try next, in another terminal:\n  conclave{named} poll import FILE          an election from a PrefLib file\n  \
-         conclave{named} tx record 'We met today.'  a record on the log\n  \
+         conclave{named} {second}\n  \
          conclave{named} blocks list                what is decided\n  \
          kill -9 a node and start it again: the others go on. Stop with Ctrl-C.\n"
     )
