@@ -2,7 +2,7 @@
 
 use super::{
     entry::{MAX_ADDRESS_BYTES, MAX_ADDRESSES_OF_ONE, Standing, Teller},
-    machine::KnownPeers,
+    machine::{ANCHORS, KnownPeers},
     source::Source,
 };
 use crate::{network_group::NetworkGroup, peer::Peer, peer_record::PeerRecord, time::Time};
@@ -45,7 +45,12 @@ pub struct SavedPeer {
 impl KnownPeers {
     /// The table, to be written down.
     pub fn saved(&self) -> SavedPeers {
-        let anchors = self.anchors();
+        let mut anchors = self.anchors();
+        // Those of the last run keep the places that this one has not filled, in case it ends before it has met anybody.
+        let former = self.table.iter().filter(|(peer, entry)| entry.anchor && !anchors.contains(peer));
+        let former: Vec<Peer> =
+            former.map(|(peer, _)| *peer).take(ANCHORS.saturating_sub(anchors.len())).collect();
+        anchors.extend(former);
         let peers = self.table.iter().map(|(peer, entry)| SavedPeer {
             peer: *peer,
             addresses: entry.addresses.clone(),
@@ -57,7 +62,7 @@ impl KnownPeers {
             },
             validator: entry.standing.key(),
             met: entry.met,
-            anchor: anchors.contains(peer) || entry.anchor,
+            anchor: anchors.contains(peer),
             failures: entry.failures,
         });
         SavedPeers { peers: peers.collect() }

@@ -300,6 +300,16 @@ fn anchors_are_known_over_a_restart_and_dialled_first() {
         })
         .collect();
     assert_eq!(BTreeSet::from([dials[0], dials[1]]), [peer(1), peer(2)].into());
+    // New ones take the places of the former, one by one.
+    let anchors = |machine: &KnownPeers| -> Vec<Peer> {
+        machine.saved().peers.into_iter().filter(|saved| saved.anchor).map(|saved| saved.peer).collect()
+    };
+    assert_eq!(anchors(&second).len(), ANCHORS);
+    met(&mut second, 3, true, None, 1);
+    assert_eq!(anchors(&second).len(), ANCHORS);
+    assert!(anchors(&second).contains(&peer(3)));
+    met(&mut second, 4, true, None, 2);
+    assert_eq!(BTreeSet::from_iter(anchors(&second)), [peer(3), peer(4)].into());
     // What was written and means nothing is left out.
     let mut damaged = saved;
     damaged.peers[0].record = Some(conclave_ledger::bytes::Bytes(record(99, 1).envelope().to_vec()));
