@@ -15,7 +15,7 @@ use conclave_ledger::{
     signed::Height,
     state::Changes,
 };
-use conclave_protocol::node::{LogRecord, Restored};
+use conclave_protocol::node::{LogRecord, Milestone, Restored};
 use std::{
     collections::{BTreeMap, VecDeque},
     io,
@@ -54,23 +54,6 @@ pub(super) enum DiskEvent {
     Wal(WalEvent),
     /// The database.
     Writer(WriterEvent),
-}
-
-/// A record of the log that the database makes superfluous once it has what the record says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Milestone {
-    Decided(Height),
-    RolledBack(Height),
-}
-
-impl Milestone {
-    fn of(record: &LogRecord) -> Option<Self> {
-        match record {
-            LogRecord::Decided { height, .. } => Some(Self::Decided(*height)),
-            LogRecord::RolledBack { height } => Some(Self::RolledBack(*height)),
-            _ => None,
-        }
-    }
 }
 
 /// A home as it was found.

@@ -628,7 +628,10 @@ impl Machine for Mining {
                 Response::Transactions(found) => self.received_transactions(peer, number, found),
             },
             Input::Command(Command::Mined(block)) => {
-                if block.is_whole() && self.tree.add_block(block).is_ok() {}
+                if block.is_whole() {
+                    // One that the tree refuses was overtaken while it was mined.
+                    let _ = self.tree.add_block(block);
+                }
             }
             Input::Command(Command::Adopted) => self.adopted(),
             Input::Command(Command::Refused(invalid)) => self.refused(invalid),

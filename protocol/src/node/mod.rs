@@ -39,7 +39,7 @@ mod transactions;
 pub use barrier::Barrier;
 pub use deciding::BODY_TARGET_BYTES;
 pub use io::{Channel, Clock, Effect, Input, Notice, Protocol, TransactionOutcome};
-pub use record::{LogRecord, MAX_RECORD_BYTES};
+pub use record::{LogRecord, MAX_RECORD_BYTES, Milestone};
 
 use crate::{
     announcements::{self as announcing, Announcements},

@@ -75,3 +75,23 @@ impl LogRecord {
         codec::decode(bytes, MAX_RECORD_BYTES)
     }
 }
+
+/// A record of the log that the database makes superfluous once it has what the record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// A height was decided.
+    Decided(Height),
+    /// Heights from this one on were undone.
+    RolledBack(Height),
+}
+
+impl Milestone {
+    /// That of a record, if it is one.
+    pub fn of(record: &LogRecord) -> Option<Self> {
+        match record {
+            LogRecord::Decided { height, .. } => Some(Self::Decided(*height)),
+            LogRecord::RolledBack { height } => Some(Self::RolledBack(*height)),
+            _ => None,
+        }
+    }
+}

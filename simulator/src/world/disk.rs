@@ -13,7 +13,7 @@ use conclave_ledger::{
     state::Changes,
 };
 use conclave_protocol::{
-    node::{LogRecord, MAX_RECORD_BYTES, Restored},
+    node::{LogRecord, MAX_RECORD_BYTES, Milestone, Restored},
     sync::{self, ProvedHeight},
 };
 use std::{
@@ -24,23 +24,6 @@ use std::{
 struct Record {
     sequence: u64,
     bytes: Vec<u8>,
-}
-
-/// A record of the log that the database makes superfluous once it has what the record says.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Milestone {
-    Decided(Height),
-    RolledBack(Height),
-}
-
-impl Milestone {
-    fn of(record: &LogRecord) -> Option<Self> {
-        match record {
-            LogRecord::Decided { height, .. } => Some(Self::Decided(*height)),
-            LogRecord::RolledBack { height } => Some(Self::RolledBack(*height)),
-            _ => None,
-        }
-    }
 }
 
 /// Changes that wait for the database.
