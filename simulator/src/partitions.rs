@@ -20,6 +20,7 @@ use crate::{
 use conclave_protocol::time::Time;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     time::Duration,
 };
 
@@ -45,6 +46,19 @@ pub struct Partition {
     pub crashed: BTreeSet<usize>,
     /// Number in the sweep; what takes turns follows from it.
     pub number: usize,
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { leader_down, side, at, crashed, number } = self;
+        let leader = if *leader_down { "leader down, " } else { "" };
+        let milliseconds = at.0 as f64 / 1000.0;
+        write!(out, "partition {number} ({leader}hosts {side:?} cut off at {milliseconds:.3} ms")?;
+        if !crashed.is_empty() {
+            write!(out, ", hosts {crashed:?} crash")?;
+        }
+        out.write_str(")")
+    }
 }
 
 /// What came of a partition.
@@ -155,13 +169,7 @@ impl Sweep {
     /// Runs a partition.
     pub fn run(&self, partition: &Partition) -> Aftermath {
         let scenario = self.scenario(partition);
-        let heal = scenario
-            .faults
-            .iter()
-            .find(|(_, fault)| *fault == Fault::Heal)
-            .map_or(scenario.end, |(at, _)| *at);
-        let patience = scenario.longest_height() + scenario.delta;
-        let mut witness = Witness { heal, patience, ..Witness::default() };
+        let mut witness = Witness::new(&scenario);
         let violations = run_watched(&scenario, &mut witness).violations;
         let halted = witness.halted.iter().map(|(host, _)| host).collect::<BTreeSet<_>>().len();
         Aftermath { violations, silent: witness.silent, halted }
@@ -213,7 +221,7 @@ impl Watch for FirstHeight {
 
 /// Sees whether those who cannot close a height say so before the network is whole again.
 #[derive(Default)]
-struct Witness {
+pub struct Witness {
     heal: Time,
     patience: Duration,
     /// The height that each host has open, and since when.
@@ -221,6 +229,23 @@ struct Witness {
     halted: BTreeSet<(usize, u64)>,
     silent: Vec<usize>,
     has_judged: bool,
+}
+
+impl Witness {
+    /// Of a partition's scenario.
+    pub fn new(scenario: &Scenario) -> Self {
+        let heal = scenario.faults.iter().find(|(_, fault)| *fault == Fault::Heal);
+        Self {
+            heal: heal.map_or(scenario.end, |(at, _)| *at),
+            patience: scenario.longest_height() + scenario.delta,
+            ..Self::default()
+        }
+    }
+
+    /// Hosts that could not close a height and did not say so.
+    pub fn silent(&self) -> &[usize] {
+        &self.silent
+    }
 }
 
 impl Watch for Witness {

@@ -63,8 +63,8 @@ fn some_cuts_of_four_and_seven_at_some_moments_of_a_height() {
         let mut halted = 0;
         for partition in sweep.partitions().iter().step_by(every) {
             let aftermath = sweep.run(partition);
-            assert_eq!(aftermath.violations, [], "{partition:?}");
-            assert_eq!(aftermath.silent, [], "{partition:?}: cannot close and does not say so");
+            assert_eq!(aftermath.violations, [], "{partition}");
+            assert_eq!(aftermath.silent, [], "{partition}: cannot close and does not say so");
             halted += aftermath.halted;
         }
         assert!(halted > 0, "{validators} validators: nobody halted");

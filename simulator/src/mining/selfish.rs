@@ -70,7 +70,7 @@ pub fn selfish(alpha_per_mille: u16, gamma_per_mille: u16, blocks: u64, seed: u6
     let mut private_tip: Position = *public.late.tip();
     // Whether its branch and the others' are public and equal.
     let mut race = false;
-    let (mut wins, mut counted) = (0u64, 0u64);
+    let (mut settled, mut wins, mut counted) = (0u64, 0u64, 0u64);
     for number in 1..=blocks {
         if chance(alpha_per_mille, &mut random) {
             let block = find(chain.network(), &private_tip, 0, number);
@@ -110,8 +110,10 @@ pub fn selfish(alpha_per_mille: u16, gamma_per_mille: u16, blocks: u64, seed: u6
                 public.publish(&mine, true, None);
             }
         }
-        // Heights that no branch can change any more are counted while the tree still has them.
-        let settled = public.height().saturating_sub(100);
+        // Up to where the branches part nothing changes any more, however long ago that was.
+        if private.is_empty() && !race {
+            settled = public.height();
+        }
         while counted < settled {
             counted += 1;
             let hash = public.late.active_at(counted);
@@ -142,8 +144,9 @@ mod tests {
 
     #[test]
     fn a_selfish_miner_wins_what_the_formula_says() {
-        for (alpha, gamma) in [(200, 0), (300, 500), (400, 0), (400, 1000)] {
-            let point = selfish(alpha, gamma, 20_000, 11);
+        // At 450 its branch is often hidden for hundreds of blocks.
+        for (alpha, gamma) in [(200, 0), (300, 500), (400, 0), (400, 1000), (450, 0)] {
+            let point = selfish(alpha, gamma, 50_000, 11);
             assert!((point.measured - point.predicted).abs() < 0.02, "{point:?}");
         }
     }

@@ -1,8 +1,7 @@
 //! `conclave sim`: networks in virtual time, by the thousand or one under the magnifying glass.
 //!
 //! - `campaign.rs`: many seeds; `table.rs`: many seeds of many networks; `batch.rs` runs them on all cores.
-//! - `replay.rs`: one seed, as text and as a picture.
-//! - `partitions.rs`: every cut at every moment.
+//! - `replay.rs`: one seed. `partitions.rs`: every cut at every moment. `view.rs`: one run, as text and as a picture.
 //! - `measure.rs`: large networks across the world. `mining.rs`: forks, and what a selfish miner wins.
 
 mod batch;
@@ -12,6 +11,7 @@ mod mining;
 mod partitions;
 mod replay;
 mod table;
+mod view;
 
 use super::{
     failure::{Failure, Outcome},
@@ -19,7 +19,7 @@ use super::{
 };
 use clap::{Parser, Subcommand};
 use conclave_simulator::draw::Family;
-use std::{ops::RangeInclusive, path::PathBuf};
+use std::ops::RangeInclusive;
 
 /// Simulates networks in virtual time: faults by the thousand, and an oracle that judges what comes of them
 #[derive(Parser)]
@@ -56,15 +56,8 @@ pub(crate) struct Sim {
     /// Families to run, with commas between them [default: all in which something is promised]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_family)]
     family: Vec<Family>,
-    /// Print what happens, line by line; needs --seed
-    #[arg(long, requires = "seed")]
-    trace: bool,
-    /// Draw what happens into this file; needs --seed
-    #[arg(long, value_name = "FILE", requires = "seed")]
-    svg: Option<PathBuf>,
-    /// Heights to draw: one, or FIRST-LAST
-    #[arg(long, value_name = "HEIGHTS", requires = "svg", value_parser = parse_heights)]
-    heights: Option<RangeInclusive<u64>>,
+    #[command(flatten)]
+    view: view::View,
     /// Threads [default: one for each core]
     #[arg(long, value_name = "NUMBER")]
     threads: Option<usize>,
@@ -114,8 +107,11 @@ impl Sim {
             (Some(Command::Partitions(partitions)), _) => partitions.run(session),
             (Some(Command::Table(table)), _) => table.run(session),
             (Some(Command::Mining(mining)), _) => mining.run(session),
-            (None, Some(_)) => self.replay(session),
-            (None, None) => self.campaign(session),
+            (None, Some(seed)) => self.replay(session, seed),
+            (None, None) => {
+                self.view.needs("--seed and --family")?;
+                self.campaign(session)
+            }
         }
     }
 }

@@ -1,12 +1,15 @@
 //! `conclave sim partitions`: every cut, after every event of a height.
 
-use super::batch;
+use super::{batch, view::View};
 use crate::cli::{
     failure::{Failure, Outcome},
     session::Session,
 };
 use clap::Parser;
-use conclave_simulator::partitions::{Aftermath, Partition, Sweep};
+use conclave_simulator::{
+    oracle::Violation,
+    partitions::{Partition, Sweep, Witness},
+};
 use serde::Serialize;
 use std::{
     sync::{Mutex, PoisonError},
@@ -23,7 +26,8 @@ const MAX_SHOWN: usize = 20;
                   has to be decided everywhere.\n\n\
                   Examples:\n  \
                   conclave sim partitions\n  \
-                  conclave sim partitions --validators 7 --every 50"
+                  conclave sim partitions --validators 7 --every 50\n  \
+                  conclave sim partitions --number 300 --trace --svg partition-300.svg"
 )]
 pub(crate) struct Partitions {
     /// Validators
@@ -35,6 +39,11 @@ pub(crate) struct Partitions {
     /// Run one of so many partitions only
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     every: u32,
+    /// Run the partition with this number alone
+    #[arg(long, value_name = "NUMBER", conflicts_with = "every")]
+    number: Option<usize>,
+    #[command(flatten)]
+    view: View,
     /// Threads [default: one for each core]
     #[arg(long, value_name = "NUMBER")]
     threads: Option<usize>,
@@ -50,6 +59,8 @@ struct Report {
     /// Runs in which somebody said that it cannot close a height.
     halts: usize,
     failures: Vec<String>,
+    /// The command that shows the first failure again.
+    replay: Option<String>,
     seconds: f64,
 }
 
@@ -63,6 +74,10 @@ impl Partitions {
             )));
         }
         let sweep = Sweep { validators: usize::from(validators), faulty };
+        if let Some(number) = self.number {
+            return self.replay(session, &sweep, number);
+        }
+        self.view.needs("--number")?;
         let all: Vec<Partition> = sweep.partitions().into_iter().step_by(self.every as usize).collect();
         let results = Mutex::new((0, Vec::new()));
         let start = Instant::now();
@@ -70,11 +85,17 @@ impl Partitions {
             let aftermath = sweep.run(partition);
             let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
             results.0 += usize::from(aftermath.halted > 0);
-            results.1.extend(failure(partition, &aftermath).map(|failure| (partition.number, failure)));
+            let failure = objections(&aftermath.violations, &aftermath.silent).into_iter().next();
+            results.1.extend(failure.map(|failure| (partition.number, format!("{partition}: {failure}"))));
         });
         let seconds = start.elapsed().as_secs_f64();
         let (halts, mut failures) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
         failures.sort();
+        let first = failures.first().map(|(number, _)| {
+            format!(
+                "conclave sim partitions --validators {validators} --faulty {faulty} --number {number} --trace"
+            )
+        });
         let moments = [false, true].map(|down| sweep.moments(down).len()).iter().sum();
         let report = Report {
             validators,
@@ -84,6 +105,7 @@ impl Partitions {
             runs: all.len(),
             halts,
             failures: failures.into_iter().map(|(_, failure)| failure).collect(),
+            replay: first,
             seconds,
         };
         session.output.show(&report, text)?;
@@ -92,13 +114,25 @@ impl Partitions {
             failed => Err(Failure::new(format!("{failed} partitions broke what is promised"))),
         }
     }
+
+    fn replay(&self, session: &Session, sweep: &Sweep, number: usize) -> Outcome {
+        let all = sweep.partitions();
+        let Some(partition) = all.get(number) else {
+            let last = all.len() - 1;
+            return Err(Failure::new(format!("--number {number}: partitions are numbered from 0 to {last}")));
+        };
+        let scenario = sweep.scenario(partition);
+        let witness = Witness::new(&scenario);
+        self.view.show(session, partition.to_string(), &scenario, witness, |witness| {
+            objections(&[], witness.silent())
+        })
+    }
 }
 
-fn failure(partition: &Partition, aftermath: &Aftermath) -> Option<String> {
-    let silent =
-        aftermath.silent.iter().map(|host| format!("host {host} could not close and did not say so"));
-    let what = aftermath.violations.iter().map(ToString::to_string).chain(silent).next()?;
-    Some(format!("{partition:?}: {what}"))
+/// What was wrong with a partition, in words.
+fn objections(violations: &[Violation], silent: &[usize]) -> Vec<String> {
+    let silent = silent.iter().map(|host| format!("host {host} could not close and did not say so"));
+    violations.iter().map(ToString::to_string).chain(silent).collect()
 }
 
 fn text(report: &Report) -> String {
@@ -106,6 +140,9 @@ fn text(report: &Report) -> String {
     let mut text = String::new();
     for failure in report.failures.iter().take(MAX_SHOWN) {
         text.push_str(&format!("{failure}\n"));
+    }
+    if let Some(replay) = &report.replay {
+        text.push_str(&format!("replay with: {replay}\n"));
     }
     let failed = report.failures.len();
     text + &format!(
