@@ -343,10 +343,10 @@ impl<'w> World<'w> {
             && heights().min() == heights().max()
     }
 
-    /// Whether it has been quiet for as long as anything may take.
+    /// Whether it has been quiet for as long as anything may take, and still is: between two looks a height may have begun.
     fn is_over(&self) -> bool {
         let patience = self.scenario.delta * 4;
-        self.quiet_since.is_some_and(|(since, _)| self.now.since(since) >= patience)
+        self.quiet_since.is_some_and(|(since, _)| self.now.since(since) >= patience) && self.is_quiet()
     }
 }
 
