@@ -10,8 +10,11 @@
 //! can keep, its proof of work before all. Blocks follow; whether their transactions are valid only the chain can tell,
 //! which tries the branch that [`Tree::best`] gives, and says what became of it.
 //!
-//! Bounds: [`MAX_HEADERS`] headers, [`MAX_BODY_BYTES`] of blocks beside the chain's. What has the least work is
-//! forgotten first; the chain is never.
+//! A branch whose next block nobody gives is [withheld](Tree::withhold): it counts for nothing until that block comes, so
+//! that who shows headers and hides their blocks holds nobody up. It is asked for still, after all others.
+//!
+//! Bounds: [`MAX_HEADERS`] headers, [`MAX_BODY_BYTES`] of blocks beside the chain's. What is withheld is forgotten first,
+//! then what has the least work; the chain is never.
 
 use super::{MAX_REORGANISATION, Parameters, Position, Work, WorkError};
 use crate::{
@@ -42,8 +45,8 @@ const MAX_BRANCH: usize = MAX_REORGANISATION;
 /// Blocks in the dense part of a locator; behind it the steps double.
 const DENSE_LOCATOR: usize = 10;
 
-/// The ends of branches, the best first: most work, then first seen.
-type Order = (Reverse<Work>, u64);
+/// Branches, the best first: those that are not withheld, then most work, then first seen.
+type Order = (bool, Reverse<Work>, u64);
 
 /// Why a header is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,13 +87,15 @@ struct Node {
     is_whole: bool,
     /// Whether its block was on the chain once, and so is valid.
     was_adopted: bool,
+    /// Whether its block or one below it is withheld, or its branch passed over as too long.
+    is_withheld: bool,
     arrival: u64,
     children: BTreeSet<BlockHash>,
 }
 
 impl Node {
     fn order(&self) -> Order {
-        (Reverse(self.position.work()), self.arrival)
+        (self.is_withheld, Reverse(self.position.work()), self.arrival)
     }
 }
 
@@ -105,6 +110,8 @@ pub struct Tree {
     side: BTreeMap<Order, BlockHash>,
     /// Bytes of the blocks beside the chain.
     side_bytes: usize,
+    /// Blocks that nobody gives.
+    withheld: BTreeSet<BlockHash>,
     invalid: BTreeSet<BlockHash>,
     invalid_order: VecDeque<BlockHash>,
     arrivals: u64,
@@ -131,6 +138,7 @@ impl Tree {
             active: VecDeque::new(),
             side: BTreeMap::new(),
             side_bytes: 0,
+            withheld: BTreeSet::new(),
             invalid: BTreeSet::new(),
             invalid_order: VecDeque::new(),
             arrivals: 0,
@@ -152,7 +160,17 @@ impl Tree {
         let (arrival, children) = (self.arrivals, BTreeSet::new());
         self.nodes.insert(
             position.hash,
-            Node { header, parent, position, block, is_whole: true, was_adopted: true, arrival, children },
+            Node {
+                header,
+                parent,
+                position,
+                block,
+                is_whole: true,
+                was_adopted: true,
+                is_withheld: false,
+                arrival,
+                children,
+            },
         );
         self.active.push_back(position.hash);
     }
@@ -166,21 +184,28 @@ impl Tree {
         &self.nodes[&self.active[self.active.len() - 1]].position
     }
 
-    /// Where the branch with the most work stands, as far as headers tell.
+    /// Where the branch with the most work stands, as far as headers tell; one that is withheld does not count.
     pub fn best_header(&self) -> &Position {
-        let side = self.side.first_key_value().map(|(_, hash)| &self.nodes[hash].position);
-        side.filter(|side| side.work() > self.tip().work()).unwrap_or_else(|| self.tip())
+        let side = self.side.first_key_value().map(|(_, hash)| &self.nodes[hash]);
+        let better = side.filter(|side| !side.is_withheld && side.position.work() > self.tip().work());
+        better.map_or_else(|| self.tip(), |side| &side.position)
     }
 
     /// Whether another branch has as much work as the chain.
     pub fn has_rival(&self) -> bool {
         let tip = Reverse(self.tip().work());
-        self.side.range((tip, 0)..).next().is_some_and(|((work, _), _)| *work == tip)
+        let rival = self.side.range((false, tip, 0)..).next();
+        rival.is_some_and(|((is_withheld, work, _), _)| !is_withheld && *work == tip)
     }
 
     /// Where a branch stands after the block with this hash.
     pub fn position(&self, hash: &BlockHash) -> Option<&Position> {
         self.nodes.get(hash).map(|node| &node.position)
+    }
+
+    /// Headers taken since the start, whether they are here still or not.
+    pub fn taken(&self) -> u64 {
+        self.arrivals
     }
 
     /// Number of headers.
@@ -259,6 +284,7 @@ impl Tree {
         };
         parent.position.check(header, self.network, &self.parameters)?;
         let position = parent.position.after(header, hash, &self.parameters);
+        let is_withheld = parent.is_withheld;
         parent.children.insert(hash);
         self.arrivals += 1;
         let node = Node {
@@ -268,6 +294,7 @@ impl Tree {
             block: None,
             is_whole: false,
             was_adopted: false,
+            is_withheld,
             arrival: self.arrivals,
             children: BTreeSet::new(),
         };
@@ -291,6 +318,9 @@ impl Tree {
         }
         self.side_bytes += body_bytes(&block);
         node.block = Some(block);
+        if self.withheld.contains(&hash) {
+            self.mark_withheld(hash, false);
+        }
         self.make_whole(hash);
         self.forget_bodies();
         Ok(hash)
@@ -313,52 +343,111 @@ impl Tree {
         }
     }
 
+    /// Whether this is the lowest block that its branch lacks.
+    pub fn is_next(&self, hash: &BlockHash) -> bool {
+        let parent = self.nodes.get(hash).and_then(|node| self.nodes.get(&node.parent));
+        self.lacks_block(hash) && parent.is_some_and(|parent| parent.is_whole)
+    }
+
+    /// Whether a block, or one below it, is withheld.
+    pub fn is_withheld(&self, hash: &BlockHash) -> bool {
+        self.nodes.get(hash).is_some_and(|node| node.is_withheld)
+    }
+
+    /// Nobody gives this block. Until it comes, no branch that it is on counts as [the best header](Tree::best_header),
+    /// and its blocks are wanted after all others.
+    pub fn withhold(&mut self, hash: BlockHash) {
+        if self.lacks_block(&hash) {
+            self.mark_withheld(hash, true);
+            self.withheld.insert(hash);
+        }
+    }
+
+    fn mark_withheld(&mut self, from: BlockHash, is_withheld: bool) {
+        let mut open = vec![from];
+        while let Some(hash) = open.pop() {
+            let Some(node) = self.nodes.get_mut(&hash) else { continue };
+            self.side.remove(&node.order());
+            node.is_withheld = is_withheld;
+            self.side.insert(node.order(), hash);
+            open.extend(&node.children);
+            self.withheld.remove(&hash);
+        }
+    }
+
     /// The branch to follow instead of the chain's last blocks, or after them: it has more work, and all its blocks are here.
     /// None where the chain is the best. Of a long branch the first blocks come that have more work.
     pub fn best(&self) -> Option<Branch> {
-        let tip = self.tip().work();
-        let better = self.side.values().map(|hash| &self.nodes[hash]);
-        let better = better.take_while(|node| node.position.work() > tip);
-        for node in better.filter(|node| node.is_whole) {
-            let mut blocks = VecDeque::new();
-            let mut at = node;
-            while !self.is_active(&at.position.hash) {
-                blocks.push_front(at);
-                let Some(parent) = self.nodes.get(&at.parent) else { break };
-                at = parent;
-            }
-            let enough = blocks.iter().position(|node| node.position.work() > tip)? + 1;
-            blocks.truncate(enough);
-            if blocks.len() <= MAX_BRANCH {
-                let blocks = blocks.into_iter().filter_map(|node| node.block.clone()).collect();
-                return Some(Branch { fork: at.position.height, blocks });
-            }
-        }
-        None
+        let branches = self.better().filter_map(|end| self.branch_to(end));
+        let mut within_reach = branches.filter(|(_, blocks)| blocks.len() <= MAX_BRANCH);
+        let (fork, nodes) = within_reach.next()?;
+        Some(Branch { fork, blocks: nodes.into_iter().filter_map(|node| node.block.clone()).collect() })
     }
 
-    /// Blocks that are wanted, those of the best branch first and of each branch the lowest; at most `most`.
-    pub fn missing(&self, most: usize) -> Vec<(Height, BlockHash)> {
+    /// The ends of whole branches with more work than the chain, the best first.
+    fn better(&self) -> impl Iterator<Item = &Node> {
+        let tip = Reverse(self.tip().work());
+        let ends = self.side.range(..(false, tip, 0)).map(|(_, hash)| &self.nodes[hash]);
+        ends.filter(|end| end.is_whole)
+    }
+
+    /// Where a branch forks off, and its blocks from there to the first that has more work than the chain.
+    fn branch_to<'t>(&'t self, end: &'t Node) -> Option<(Height, VecDeque<&'t Node>)> {
+        let (mut blocks, mut at) = (VecDeque::new(), end);
+        while !self.is_active(&at.position.hash) {
+            blocks.push_front(at);
+            at = self.nodes.get(&at.parent)?;
+        }
         let tip = self.tip().work();
+        let enough = blocks.iter().position(|node| node.position.work() > tip)? + 1;
+        blocks.truncate(enough);
+        Some((at.position.height, blocks))
+    }
+
+    /// Passes over a branch that has more work than the chain, but takes more blocks for it than can be tried: gives its
+    /// first block, if there is such a branch. It counts no more.
+    pub fn pass_over_too_long(&mut self) -> Option<BlockHash> {
+        let first = self.too_long()?;
+        self.mark_withheld(first, true);
+        Some(first)
+    }
+
+    fn too_long(&self) -> Option<BlockHash> {
+        let mut branches = self.better().filter_map(|end| self.branch_to(end));
+        let (_, blocks) = branches.find(|(_, blocks)| blocks.len() > MAX_BRANCH)?;
+        blocks.front().map(|first| first.position.hash)
+    }
+
+    /// Blocks that are wanted, those of the best branch first and of each branch the lowest; at most `most`. Of branches
+    /// that are withheld the lowest block is, after all others.
+    pub fn missing(&self, most: usize) -> Vec<(Height, BlockHash)> {
+        let tip = Reverse(self.tip().work());
         let (mut missing, mut looked_at) = (Vec::new(), BTreeSet::new());
-        for (_, hash) in self.side.range(..(Reverse(tip), 0)) {
+        let given = self.side.range(..(false, tip, 0)).map(|(_, hash)| (hash, most));
+        let withheld = self.side.range((false, Reverse(Work::NONE), u64::MAX)..(true, tip, 0));
+        for (end, at_once) in given.chain(withheld.map(|(_, hash)| (hash, 1))) {
             if missing.len() >= most {
                 break;
             }
-            let (mut of_branch, mut at) = (Vec::new(), *hash);
-            while let Some(node) = self.nodes.get(&at).filter(|node| !node.is_whole)
-                && looked_at.insert(at)
-            {
-                if node.block.is_none() {
-                    of_branch.push((node.position.height, at));
-                }
-                at = node.parent;
-            }
-            of_branch.reverse();
-            of_branch.truncate(most - missing.len());
-            missing.extend(of_branch);
+            let lacking = self.lacking(*end, &mut looked_at);
+            missing.extend(lacking.into_iter().take(at_once.min(most - missing.len())));
         }
         missing
+    }
+
+    /// The blocks that a branch lacks, ascending, without what was looked at before.
+    fn lacking(&self, end: BlockHash, looked_at: &mut BTreeSet<BlockHash>) -> Vec<(Height, BlockHash)> {
+        let (mut lacking, mut at) = (Vec::new(), end);
+        while let Some(node) = self.nodes.get(&at).filter(|node| !node.is_whole)
+            && looked_at.insert(at)
+        {
+            if node.block.is_none() {
+                lacking.push((node.position.height, at));
+            }
+            at = node.parent;
+        }
+        lacking.reverse();
+        lacking
     }
 
     /// The chain is at this block of the tree now. What has fallen out of the window is forgotten.
@@ -433,6 +522,7 @@ impl Tree {
         while let Some(hash) = open.pop() {
             if let Some(node) = self.nodes.remove(&hash) {
                 self.side.remove(&node.order());
+                self.withheld.remove(&hash);
                 self.side_bytes -= node.block.as_deref().map_or(0, body_bytes);
                 open.extend(node.children);
                 removed.push(hash);

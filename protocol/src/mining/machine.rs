@@ -31,6 +31,9 @@ use std::{
 /// Headers that lead to less work than the chain has, from one peer: an honest one gives some of each fork.
 pub const LOW_WORK: Rate = Rate { per_second: 4, capacity: 4_096 };
 
+/// So many of them at once beyond that are as bad as one after the other, and the end of it.
+const MANY_LOW_WORK: usize = 5;
+
 /// Requests of one peer that are looked up in storage at a time; further ones are answered with nothing.
 pub const MAX_LOOKUPS: usize = 4;
 
@@ -47,14 +50,19 @@ pub struct Config {
     pub response_timeout: Duration,
     /// How often each peer is asked for headers that were not announced (default `20·Δ`, at least 10 s).
     pub ask_interval: Duration,
+    /// How long the next block of a branch may be wanted before the branch counts no more until it comes (default twice
+    /// `response_timeout`: one peer may fail).
+    pub withheld_after: Duration,
 }
 
 impl Config {
     /// The defaults for a network's `Δ`.
     pub fn for_delta(delta: Duration) -> Self {
+        let response_timeout = (10 * delta).max(Duration::from_secs(5));
         Self {
-            response_timeout: (10 * delta).max(Duration::from_secs(5)),
+            response_timeout,
             ask_interval: (20 * delta).max(Duration::from_secs(10)),
+            withheld_after: 2 * response_timeout,
         }
     }
 }
@@ -157,6 +165,8 @@ struct PeerState {
     low_work: TokenBucket,
     lookups: usize,
     has_diverged: bool,
+    /// Whether it was asked for blocks in vain, and has given none since.
+    is_slow: bool,
 }
 
 /// A block that is being put together.
@@ -177,6 +187,8 @@ pub struct Mining {
     partial: BTreeMap<BlockHash, Partial>,
     /// Who was asked for a block that is wanted still.
     asked: BTreeMap<BlockHash, BTreeSet<Peer>>,
+    /// Since when the next block of a branch is wanted.
+    wanted_since: BTreeMap<BlockHash, Time>,
     /// Who gave a block that was not tried yet.
     givers: BTreeMap<BlockHash, Peer>,
     adopting: Option<Branch>,
@@ -198,6 +210,7 @@ impl Mining {
             peers: BTreeMap::new(),
             partial: BTreeMap::new(),
             asked: BTreeMap::new(),
+            wanted_since: BTreeMap::new(),
             givers: BTreeMap::new(),
             adopting: None,
             lookups: BTreeMap::new(),
@@ -257,15 +270,21 @@ impl Mining {
         }
     }
 
-    /// Takes a header that a peer gave; its hash, unless it is refused. An orphan is left to the caller.
-    fn take_header(&mut self, peer: Peer, header: &Header, now: Time) -> Result<BlockHash, HeaderError> {
-        let known = self.tree.len();
+    /// Takes a header that a peer gave; its hash, and whether the peer may give it, unless it is refused. An orphan is left
+    /// to the caller.
+    fn take_header(
+        &mut self,
+        peer: Peer,
+        header: &Header,
+        now: Time,
+    ) -> Result<(BlockHash, bool), HeaderError> {
+        let before = self.tree.taken();
         let taken = self.tree.add_header(header);
         match &taken {
-            Ok(hash) if self.tree.len() > known => {
+            Ok(hash) if self.tree.taken() > before => {
                 let has_rival = self.tree.active_at(header.height).is_some_and(|rival| rival != hash);
                 self.standing.forks += u64::from(has_rival);
-                self.pay_for_low_work(peer, hash, now);
+                return Ok((*hash, self.pays_for(peer, hash, now)));
             }
             Ok(_) => {}
             Err(HeaderError::Invalid(error)) => {
@@ -282,17 +301,23 @@ impl Mining {
             }
             Err(HeaderError::Orphan(_)) => {}
         }
-        taken
+        taken.map(|hash| (hash, true))
     }
 
-    fn pay_for_low_work(&mut self, peer: Peer, hash: &BlockHash, now: Time) {
+    /// Whether a header leads somewhere, or its peer may give some that do not.
+    fn pays_for(&mut self, peer: Peer, hash: &BlockHash, now: Time) -> bool {
         let is_low = match self.tree.position(hash) {
             Some(position) => position.work() <= self.tree.tip().work(),
             None => true, // It was forgotten at once.
         };
-        if is_low && !self.peers.get_mut(&peer).is_some_and(|state| state.low_work.take(1, now)) {
-            self.refuse(peer, "low-work", Penalty::serious("a flood of headers that lead nowhere"));
-        }
+        !is_low || self.peers.get_mut(&peer).is_some_and(|state| state.low_work.take(1, now))
+    }
+
+    /// Blames a peer for so many headers that lead nowhere.
+    fn refuse_low_work(&mut self, peer: Peer, count: usize) {
+        let reason = format!("a flood of headers that lead nowhere, {count} at once");
+        let penalty = if count < MANY_LOW_WORK { Penalty::serious(reason) } else { Penalty::fatal(reason) };
+        self.refuse(peer, "low-work", penalty);
     }
 
     fn received_headers(&mut self, peer: Peer, number: u64, headers: Vec<Header>, now: Time) {
@@ -306,10 +331,11 @@ impl Mining {
             let penalty = Penalty::fatal("more headers than were asked for, or not one after the other");
             return self.refuse(peer, "headers", penalty);
         }
-        let mut last = None;
-        for header in &headers {
+        let (mut last, before) = (None, self.tree.taken());
+        for (header, left) in headers.iter().zip((1..=headers.len()).rev()) {
             match self.take_header(peer, header, now) {
-                Ok(hash) => last = Some(hash),
+                Ok((hash, true)) => last = Some(hash),
+                Ok((_, false)) => return self.refuse_low_work(peer, left),
                 Err(HeaderError::Orphan(_) | HeaderError::TooOld(_)) => {
                     self.diverged(peer, header);
                     return;
@@ -319,7 +345,8 @@ impl Mining {
         }
         // One that was forgotten at once leads nowhere.
         let last = last.filter(|last| self.tree.position(last).is_some());
-        if headers.len() == MAX_HEADERS_ANSWERED && last.is_some() {
+        let is_news = self.tree.taken() > before;
+        if headers.len() == MAX_HEADERS_ANSWERED && is_news && last.is_some() {
             self.ask_headers(peer, last, now);
         }
     }
@@ -340,7 +367,8 @@ impl Mining {
 
     fn announced(&mut self, peer: Peer, compact: CompactBlock, now: Time) {
         match self.take_header(peer, &compact.header, now) {
-            Ok(hash) => {
+            Ok((_, false)) => self.refuse_low_work(peer, 1),
+            Ok((hash, true)) => {
                 if let Some(state) = self.peers.get_mut(&peer) {
                     state.knows = Some(hash);
                 }
@@ -426,6 +454,7 @@ impl Mining {
     fn received_blocks(&mut self, peer: Peer, number: u64, blocks: Vec<Arc<Block>>) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         let Some(asked) = state.blocks.take_if(|asked| asked.number == number) else { return };
+        state.is_slow &= blocks.is_empty();
         for block in blocks {
             let hash = block.hash();
             if !asked.blocks.contains(&hash) {
@@ -441,18 +470,23 @@ impl Mining {
         }
     }
 
-    /// Asks peers that have nothing to answer for blocks that are wanted, each peer once for each block.
+    /// Asks peers that have nothing to answer for blocks that are wanted, each peer once for each block. What a slow peer is
+    /// asked for is not under way.
     fn ask_blocks(&mut self, now: Time) {
         let missing = self.tree.missing(MAX_WANTED);
         let wanted: BTreeSet<BlockHash> = missing.iter().map(|(_, hash)| *hash).collect();
         self.asked.retain(|hash, _| wanted.contains(hash));
+        self.note_wanted(&wanted, now);
         let mut under_way: BTreeSet<BlockHash> = self.partial.keys().copied().collect();
-        for state in self.peers.values() {
+        for state in self.peers.values().filter(|state| !state.is_slow) {
             under_way.extend(state.blocks.iter().flat_map(|asked| asked.blocks.iter().copied()));
         }
-        let idle: Vec<Peer> =
-            self.peers.iter().filter(|(_, state)| state.blocks.is_none()).map(|(peer, _)| *peer).collect();
-        for peer in idle {
+        let mut idle: Vec<(bool, Peer)> = Vec::new();
+        for (peer, state) in self.peers.iter().filter(|(_, state)| state.blocks.is_none()) {
+            idle.push((state.is_slow, *peer));
+        }
+        idle.sort();
+        for (_, peer) in idle {
             let places: Vec<Place> = missing
                 .iter()
                 .filter(|(_, hash)| !under_way.contains(hash))
@@ -475,15 +509,48 @@ impl Mining {
         }
     }
 
+    /// Remembers since when the next block of each branch is wanted.
+    fn note_wanted(&mut self, wanted: &BTreeSet<BlockHash>, now: Time) {
+        let tree = &self.tree;
+        let is_next = |hash: &BlockHash| tree.is_next(hash) && !tree.is_withheld(hash);
+        self.wanted_since.retain(|hash, _| wanted.contains(hash) && is_next(hash));
+        for hash in wanted.iter().filter(|hash| is_next(hash)) {
+            self.wanted_since.entry(*hash).or_insert(now);
+        }
+    }
+
+    /// Branches whose next block nobody gives count no more; whether there are such.
+    fn pass_over(&mut self, now: Time) -> bool {
+        let late = self.wanted_since.extract_if(.., |_, since| *since + self.config.withheld_after <= now);
+        let late: Vec<BlockHash> = late.map(|(hash, _)| hash).collect();
+        late.iter().for_each(|hash| self.tree.withhold(*hash));
+        if !late.is_empty() {
+            // Whoever waits for the branch is told not to.
+            self.behind = None;
+            let height = self.tree.tip().height;
+            self.emit(Event::Behind { height, target: height });
+        }
+        !late.is_empty()
+    }
+
+    /// Lets those be asked again for a block who were asked for it in vain, if everybody was.
+    fn ask_again(&mut self) {
+        let peers = &self.peers;
+        self.asked.retain(|_, asked| !peers.keys().all(|peer| asked.contains(peer)));
+    }
+
     // --- The chain -------------------------------------------------------------------------------------------
 
     /// Tries what could win, and asks for what it lacks.
     fn follow(&mut self, now: Time) {
-        if self.adopting.is_none()
-            && let Some(branch) = self.tree.best()
-        {
-            self.adopting = Some(branch.clone());
-            self.emit(Event::Adopt(branch));
+        if self.adopting.is_none() {
+            match self.tree.best() {
+                Some(branch) => {
+                    self.adopting = Some(branch.clone());
+                    self.emit(Event::Adopt(branch));
+                }
+                None => self.pass_over_too_long(),
+            }
         }
         self.ask_blocks(now);
         let (height, target) =
@@ -493,6 +560,16 @@ impl Mining {
         if behind != self.behind && (behind.is_some() || self.adopting.is_none()) {
             self.behind = behind;
             self.emit(Event::Behind { height, target: behind.unwrap_or(height) });
+        }
+    }
+
+    /// What has more work, and takes more blocks for it than can be tried, is for people to decide about.
+    fn pass_over_too_long(&mut self) {
+        while let Some(first) = self.tree.pass_over_too_long() {
+            self.emit(Event::Refused("too-long"));
+            if let Some(giver) = self.givers.remove(&first) {
+                self.emit(Event::Diverged(giver));
+            }
         }
     }
 
@@ -542,8 +619,10 @@ impl Mining {
 
     // --- Peers -----------------------------------------------------------------------------------------------
 
+    /// A peer is there, or what it was told meanwhile is lost, because its channel was closed: it is asked, and keeps what
+    /// it has done.
     fn connected(&mut self, peer: Peer, now: Time) {
-        let state = PeerState {
+        let state = self.peers.entry(peer).or_insert_with(|| PeerState {
             headers: None,
             blocks: None,
             ask_at: now,
@@ -551,8 +630,9 @@ impl Mining {
             low_work: TokenBucket::new(LOW_WORK, now),
             lookups: 0,
             has_diverged: false,
-        };
-        self.peers.insert(peer, state);
+            is_slow: false,
+        });
+        state.knows = None;
         self.ask_headers(peer, None, now);
     }
 
@@ -570,7 +650,9 @@ impl Mining {
     fn request_failed(&mut self, peer: Peer, number: u64) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
         let is_it = |asked: &mut Asked| asked.number == number;
-        let mut failed = state.headers.take_if(is_it).is_some() || state.blocks.take_if(is_it).is_some();
+        let is_slow = state.blocks.take_if(is_it).is_some();
+        state.is_slow |= is_slow;
+        let mut failed = is_slow || state.headers.take_if(is_it).is_some();
         let before = self.partial.len();
         self.partial.retain(|_, partial| {
             !(partial.peer == peer && partial.asked.is_some_and(|(asked, _)| asked == number))
@@ -648,7 +730,9 @@ impl Machine for Mining {
         let mut late = Vec::new();
         for (peer, state) in &mut self.peers {
             let is_late = |asked: &mut Asked| asked.deadline <= now;
-            if state.headers.take_if(is_late).is_some() | state.blocks.take_if(is_late).is_some() {
+            let is_slow = state.blocks.take_if(is_late).is_some();
+            state.is_slow |= is_slow;
+            if state.headers.take_if(is_late).is_some() || is_slow {
                 late.push(*peer);
             }
         }
@@ -667,9 +751,9 @@ impl Machine for Mining {
             .collect();
         if !due.is_empty() {
             // Whoever lacked a block may have it now.
-            self.asked.clear();
+            self.ask_again();
         }
-        let is_due = is_due || !due.is_empty();
+        let is_due = is_due | !due.is_empty() | self.pass_over(now);
         due.into_iter().for_each(|peer| self.ask_headers(peer, None, now));
         if is_due {
             self.follow(now);
@@ -685,8 +769,9 @@ impl Machine for Mining {
             let asked = [&state.headers, &state.blocks].into_iter().flatten().map(|asked| asked.deadline);
             asked.chain([state.ask_at])
         });
+        let of_wanted = self.wanted_since.values().map(|since| *since + self.config.withheld_after);
         let of_partial =
             self.partial.values().filter_map(|partial| partial.asked.map(|(_, deadline)| deadline));
-        of_peers.chain(of_partial).min()
+        of_peers.chain(of_wanted).chain(of_partial).min()
     }
 }

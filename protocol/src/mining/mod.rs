@@ -15,10 +15,17 @@
 //! blocks are all here and on which more work was done than on the chain is tried ([`Event::Adopt`]); the node answers
 //! with [`Command::Adopted`] or [`Command::Refused`]. Of branches with the same work the first seen stays.
 //!
+//! **Peers that keep silent** hold nobody up. Whoever was asked in vain (its answer came too late, or not at all) is asked
+//! after the others, who are asked for the same at the same time; and nobody is asked twice for a block before everybody
+//! was asked once. A block that nobody has given for `withheld_after` of [`Config`], though its branch lacks nothing below
+//! it, is withheld: until it comes, its branch counts for nothing, other branches are fetched before it, and miners go on
+//! where they are. Otherwise two headers that somebody shows, and whose blocks he hides, would stop every miner.
+//!
 //! **Whom to believe.** A peer's headers are checked one by one, the proof of work first; one that breaks a rule is a
 //! provable lie. A node gives only blocks that it has adopted once, so a block that turns out to be invalid is one, too.
 //! Headers that are valid but lead nowhere (less work than the chain has) cost their maker as much work as good ones; each
-//! peer may give so many of them for a while ([`LOW_WORK`]), and they are the first to be forgotten.
+//! peer may give so many of them for a while ([`LOW_WORK`]), and they are the first to be forgotten. A full answer that
+//! tells nothing new is not followed by another question at once.
 //!
 //! Timestamps in the future are kept out before they get here, by whoever has a clock.
 //!

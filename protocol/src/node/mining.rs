@@ -46,11 +46,13 @@ impl Node {
         }
     }
 
-    /// Whether a timestamp is so far ahead of this node's clock that the block is not taken now.
+    /// Whether a timestamp is so far ahead of this node's clock that the block is not taken now. That is nobody's fault, if
+    /// work was done for it: a header without is left to the machine, which blames who gave it.
     pub(super) fn is_early(&self, header: &Header, clock: Clock) -> bool {
-        let parameters = self.chain.genesis().proof_of_work.as_ref();
-        let allowed = parameters.map_or(0, |parameters| parameters.future_ms());
-        header.timestamp > clock.unix_ms.saturating_add(allowed)
+        let Some(parameters) = &self.chain.genesis().proof_of_work else { return false };
+        let target = header.work.and_then(|seal| seal.target.target());
+        header.timestamp > clock.unix_ms.saturating_add(parameters.future_ms())
+            && target.is_some_and(|target| target <= parameters.easiest() && target.is_met_by(&header.hash()))
     }
 
     /// Carries out what the machines of mining want; true if there was anything.
@@ -125,8 +127,10 @@ impl Node {
         };
         let was_adopted = matches!(command, Command::Adopted);
         self.mining_command(command, clock);
-        if was_adopted {
-            self.begin_mining(clock);
+        match was_adopted {
+            true => self.begin_mining(clock),
+            // What waited for the branch waits no more.
+            false => self.miner_command(MinerCommand::Pool, clock),
         }
     }
 

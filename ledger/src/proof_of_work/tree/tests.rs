@@ -245,3 +245,67 @@ fn an_invalid_block_is_not_taken_twice_nor_what_follows_it() {
     assert_eq!(follower.tree.add_header(&child.header), Err(HeaderError::OnInvalid));
     assert_eq!(follower.tree.tip(), &tip);
 }
+
+#[test]
+fn a_withheld_branch_counts_for_nothing_until_its_block_comes() {
+    let mut follower = chain_of(2);
+    let chain = &follower.chain;
+    let tip = *follower.tree.tip();
+    let hidden = mine(chain, 1, tip.timestamp + 1_000, &[]).unwrap();
+    let position = tip.after(&hidden.header, hidden.hash(), &easy());
+    let child = mine_blindly(chain, &position, 1, position.timestamp + 1_000, &[]);
+    let rival = mine(chain, 2, tip.timestamp + 1_000, &[]).unwrap();
+    for header in [&hidden.header, &child.header, &rival.header] {
+        follower.tree.add_header(header).unwrap();
+    }
+    let tree = &mut follower.tree;
+    assert_eq!(tree.best_header().hash, child.hash());
+    assert_eq!(tree.missing(10), [(3, hidden.hash()), (4, child.hash()), (3, rival.hash())]);
+    assert!(tree.is_next(&hidden.hash()) && !tree.is_next(&child.hash()));
+    tree.withhold(hidden.hash());
+    assert!(tree.is_withheld(&child.hash()) && !tree.is_withheld(&rival.hash()));
+    assert_eq!(tree.best_header().hash, rival.hash());
+    assert_eq!(tree.missing(10), [(3, rival.hash()), (3, hidden.hash())], "it is wanted last");
+    // What follows it is withheld, too.
+    let position = position.after(&child.header, child.hash(), &easy());
+    let grandchild =
+        mine_blindly(&Chain::new(genesis(easy())), &position, 1, position.timestamp + 1_000, &[]);
+    tree.add_header(&grandchild.header).unwrap();
+    assert_eq!(tree.best_header().hash, rival.hash());
+    tree.add_block(hidden.clone()).unwrap();
+    assert_eq!(tree.best_header().hash, grandchild.hash());
+    assert_eq!(tree.missing(1), [(4, child.hash())]);
+    follower.follow();
+    assert_eq!(follower.tree.tip().hash, hidden.hash());
+}
+
+/// Easy blocks, each of which has little work: more than can be tried at once, before they outweigh a few hard ones.
+#[test]
+fn a_heavier_branch_that_is_too_long_to_be_tried_counts_for_nothing() {
+    let mut follower = Follower::new();
+    let start = Chain::new(genesis(easy()));
+    while follower.tree.tip().work() <= work_of_easy(MAX_REORGANISATION) {
+        let now = follower.tree.tip().timestamp + 1;
+        let block = mine(&follower.chain, 1, now, &[]).unwrap();
+        follower.receive(&block);
+    }
+    let tip = *follower.tree.tip();
+    let (mut position, mut parent) = (start.position().unwrap(), None);
+    while position.work() <= tip.work() {
+        let block = mine_blindly(&start, &position, 2, position.timestamp + 1_000_000, &[]);
+        position = position.after(&block.header, block.hash(), &easy());
+        parent = parent.or(Some(block.hash()));
+        follower.tree.add_block(block).unwrap();
+    }
+    let tree = &mut follower.tree;
+    assert!(position.height > MAX_REORGANISATION as u64);
+    assert_eq!((tree.best(), tree.best_header().hash), (None, position.hash));
+    assert_eq!((tree.pass_over_too_long(), tree.pass_over_too_long()), (parent, None));
+    assert_eq!((tree.best_header().hash, tree.missing(10)), (tip.hash, Vec::new()));
+}
+
+/// The work of so many blocks of the least work.
+fn work_of_easy(blocks: usize) -> Work {
+    let each = easy().easiest().work();
+    (0..blocks).fold(Work::NONE, |work, _| work.plus(&each))
+}

@@ -4,4 +4,5 @@ mod lab;
 mod laws;
 mod lies;
 mod miners;
+mod silence;
 mod spreading;
