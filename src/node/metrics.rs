@@ -73,6 +73,7 @@ pub(super) struct Metrics {
     known_peers: Family<Told, Gauge>,
     pub(super) records_refused: Counter,
     pub(super) undone_blocks: Counter,
+    pub(super) diverged_peers: Counter,
     refused_blocks: Family<Broken, Counter>,
     sent: Family<Kind, Counter>,
     unsent: Family<Kind, Counter>,
@@ -100,6 +101,7 @@ impl Metrics {
             known_peers: Family::default(),
             records_refused: Counter::default(),
             undone_blocks: Counter::default(),
+            diverged_peers: Counter::default(),
             refused_blocks: Family::default(),
             sent: Family::default(),
             unsent: Family::default(),
@@ -171,6 +173,11 @@ impl Metrics {
             "undone_blocks",
             "Blocks undone for a branch with more work",
             metrics.undone_blocks.clone(),
+        );
+        registry.register(
+            "diverged_peers",
+            "Times that a peer's chain was found to part from this node's further back than it goes",
+            metrics.diverged_peers.clone(),
         );
         registry.register(
             "refused_blocks",

@@ -131,6 +131,7 @@ impl Driver {
                 tracing::debug!(rule, "a header or block is refused");
             }
             Notice::Diverged(peer) => {
+                self.metrics.diverged_peers.inc();
                 let peer = network::text_of(&peer);
                 tracing::error!(
                     peer,
