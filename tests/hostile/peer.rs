@@ -147,6 +147,8 @@ pub(crate) struct Attacker {
     pub(crate) network: NetworkId,
     /// The height of the node that it last did the handshake with.
     pub(crate) their_height: u64,
+    /// The height that it says it is at.
+    pub(crate) claimed_height: u64,
     unread: VecDeque<Seen>,
 }
 
@@ -183,7 +185,7 @@ impl Attacker {
             .unwrap()
             .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
             .build();
-        Self { swarm, key, network, their_height: 0, unread: VecDeque::new() }
+        Self { swarm, key, network, their_height: 0, claimed_height: 0, unread: VecDeque::new() }
     }
 
     pub(crate) fn id(&self) -> PeerId {
@@ -198,7 +200,8 @@ impl Attacker {
     /// A `Hello` of this role with a challenge that is not random.
     pub(crate) fn hello(&self, role: Role) -> Hello {
         let (version, challenge) = ("attacker/1".to_owned(), Hash([7; 32]));
-        Hello { network: self.network, role, version, height: 0, record: None, challenge }
+        let (network, height) = (self.network, self.claimed_height);
+        Hello { network, role, version, height, record: None, challenge }
     }
 
     // --- What the node does ----------------------------------------------------------------------------------
@@ -421,18 +424,29 @@ impl Attacker {
             if lane != Lane::Admission {
                 continue;
             }
-            let Ok(admission::Request::Challenge { nonce, .. }) = codec::decode(&bytes, 1 << 10) else {
-                return Err("no challenge".into());
-            };
-            self.answer(lane, channel, codec::encode(&admission::Response::Accepted));
-            let solution = work(Purpose::Admission, self.network, (peer, self.id()), nonce, bits);
-            let shown = codec::encode(&admission::Request::Solution { nonce, solution });
+            let shown = self.solve(peer, &bytes, channel, bits).ok_or("no challenge")?;
             let answer = self.ask(peer, Lane::Admission, shown).await?;
             return match codec::decode(&answer, 1 << 10) {
                 Ok(admission::Response::Admitted) => Ok(()),
                 other => Err(format!("{other:?}")),
             };
         }
+    }
+
+    /// Accepts a challenge; what is to be shown for it.
+    pub(crate) fn solve(
+        &mut self,
+        peer: PeerId,
+        challenge: &[u8],
+        channel: exchange::ResponseChannel,
+        bits: u8,
+    ) -> Option<Vec<u8>> {
+        let Ok(admission::Request::Challenge { nonce, .. }) = codec::decode(challenge, 1 << 10) else {
+            return None;
+        };
+        self.answer(Lane::Admission, channel, codec::encode(&admission::Response::Accepted));
+        let solution = work(Purpose::Admission, self.network, (peer, self.id()), nonce, bits);
+        Some(codec::encode(&admission::Request::Solution { nonce, solution }))
     }
 
     /// Waits until the node says that it takes announcements of this type.
