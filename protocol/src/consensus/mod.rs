@@ -23,7 +23,7 @@
 //! | S1 | without a certificate at the end of window 2, support is accepted, relayed and counted like one | `instance/support.rs` |
 //! | P1 | who is undecided at the start of window f+3 sends `Closing` | `instance/closing.rs` |
 //! | end | the accepted certificate's value; else the one extracted block, if valid and supported; else `Skip` | `instance/closing.rs` |
-//! | P2 | with `f < n/3`, without a certificate, only with `Closing` from `q` validators; otherwise the height halts | `instance/closing.rs` |
+//! | P2 | with `f < n/3`, without a certificate, only with `Closing` from `q` validators, and only if votes of `q` were here by the end of window 2; otherwise the height halts, or is late | `instance/closing.rs` |
 //! | P3 | how a halted height, or one opened after a restart, is closed later | `instance/closing.rs` |
 //! | R1 | a certificate outranks a decision made without one, unless `n − f` have committed to it: go back and follow it | `machine.rs` |
 //!
@@ -43,7 +43,8 @@
 //! - A node that was away when the others opened a height does not know how far their windows are. A height is
 //!   therefore *late* if it is opened less than `Δ` after the node was connected to all but `f` validators, or less than
 //!   `Δ` after it came to the height out of step with them (see `machine.rs`); if that many are not connected all the
-//!   time until it is decided; and if the log holds a signature for it from before a restart. Late heights close by
+//!   time until it is decided; if, with `f < n/3`, the votes of a quorum are not here by the end of window 2, which says the
+//!   same of a cut that no connection has told of; and if the log holds a signature for it from before a restart. Late heights close by
 //!   certificate, by commits, or by P3, never by the node's own clock.
 //!
 //! # What the machine needs

@@ -36,6 +36,17 @@ impl Instance {
         }
     }
 
+    /// P2, at the end of window 2: everybody has voted by the end of window 1, and so the votes of all honest validators are
+    /// here by now if the network keeps its bound. If those of a quorum are not, it is cut, even if no connection says so,
+    /// and what comes from the other side comes too late to be counted by windows: the height is late.
+    pub(super) fn check_votes_came_in_time(&mut self, now: Time) {
+        let is_cut = self.votes.len() < self.set.quorum();
+        if self.set.closes_by_quorum() && is_cut && !self.late && self.keeps(Rule::P2) {
+            self.late = true;
+            self.progress(now);
+        }
+    }
+
     /// The end of the last window: the decision, or the halt of rule P2.
     pub(super) fn end_last_window(&mut self, now: Time) {
         if self.late {

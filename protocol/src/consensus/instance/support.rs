@@ -13,10 +13,11 @@ impl Instance {
     /// S1, first half: who has accepted no certificate by the end of window 2 and knows support for a block accepts
     /// it and sends it with its relay. What is known of it may have come in a message of a node whose windows began
     /// earlier, with votes that are not the first ones here.
-    pub(super) fn end_second_window(&mut self, _now: Time) {
+    pub(super) fn end_second_window(&mut self, now: Time) {
         if !self.config.fast || self.accepted_certificate().is_some() {
             return;
         }
+        self.check_votes_came_in_time(now);
         for block in self.extracted.clone() {
             let votes = self.votes_for(&Value::Block(block));
             let support = self.supports.entry(block).or_default();

@@ -21,6 +21,12 @@ fn is_closing(message: &Message) -> bool {
     matches!(message, Message::Closing { .. })
 }
 
+/// Two votes that come in time and help nothing along: with the own one they are those of a quorum.
+fn votes_come_in_time(lab: &mut Lab) {
+    lab.receive(2, chain(&block(1, 0, 99), &[2], &[0]));
+    lab.receive(3, skip(&[3]));
+}
+
 // --- Opening -----------------------------------------------------------------------------------------------------
 
 #[test]
@@ -97,6 +103,7 @@ fn e2_in_window_w_a_chain_needs_w_signatures() {
     ] {
         let mut lab = Lab::new(1, 4, 1);
         lab.command(Command::Pending(true));
+        votes_come_in_time(&mut lab);
         lab.advance_to(window);
         lab.forget();
         lab.receive(0, body(&first));
@@ -179,6 +186,9 @@ fn c1_a_certificate_assembled_from_votes_counts_in_windows_one_and_two_only() {
     for (at, decision) in [(0.5, true), (1.5, true), (2.1, false)] {
         let mut lab = Lab::new(1, 4, 1);
         lab.command(Command::Pending(true));
+        if at > 2.0 {
+            votes_come_in_time(&mut lab);
+        }
         lab.advance_to(at);
         [0, 2, 3].into_iter().for_each(|voter| lab.receive(voter, skip(&[voter])));
         assert_eq!(lab.decision(), decision.then_some((Value::Skip, true)), "after {at} windows");
@@ -218,6 +228,7 @@ fn c2_the_certificate_goes_with_a_relay_to_those_who_have_not_shown_that_they_de
 fn c2_a_certificate_of_the_last_window_decides_at_its_end() {
     let mut lab = Lab::new(1, 4, 1);
     lab.command(Command::Pending(true));
+    votes_come_in_time(&mut lab);
     lab.advance_to(3.5);
     lab.receive(2, certificate(Value::Skip, &[0, 2, 3], &[2, 3]));
     assert_eq!(lab.decision(), None);
@@ -237,6 +248,7 @@ fn c3_a_certificate_in_a_message_needs_more_relays_in_later_windows() {
     ] {
         let mut lab = Lab::new(1, 4, 1);
         lab.command(Command::Pending(true));
+        votes_come_in_time(&mut lab);
         lab.advance_to(at);
         lab.receive(2, certificate(Value::Skip, &[0, 2, 3], &relays));
         [0, 2, 3].into_iter().for_each(|other| lab.receive(other, closing()));
@@ -271,6 +283,7 @@ fn s1_support_in_a_message_is_counted_like_a_certificate_and_sent_on() {
     {
         let mut lab = Lab::new(1, 4, 1);
         lab.command(Command::Pending(true));
+        votes_come_in_time(&mut lab);
         lab.advance_to(1.1);
         lab.receive(0, body(&first));
         lab.receive(2, chain(&first, &[], &[0, 2]));
@@ -312,10 +325,33 @@ fn p2_without_closings_from_a_quorum_the_height_halts_and_a_certificate_still_he
     assert_eq!(lab.decision(), Some((Value::Skip, true)));
 }
 
+/// The others' votes come after window 2: they were cut off, and this node's windows say nothing of what they have.
+#[test]
+fn p2_without_votes_of_a_quorum_in_time_the_end_decides_nothing_and_p3_does() {
+    let first = block(1, 0, 1);
+    let mut lab = Lab::new(1, 4, 1);
+    lab.command(Command::Pending(true));
+    lab.receive(3, skip(&[3]));
+    lab.advance_to(3.2);
+    lab.receive(0, body(&first));
+    lab.receive(0, chain(&first, &[0, 2], &[]));
+    lab.receive(0, support(first.hash(), &[0, 2], &[0, 2]));
+    [0, 2].into_iter().for_each(|other| lab.receive(other, closing()));
+    lab.advance_to(4.0);
+    assert_eq!(lab.decision(), None, "by its own clock it would skip what the others support");
+    assert!(!lab.signed().iter().any(|(kind, _)| *kind == Kind::Commit));
+    lab.advance_to(5.1);
+    assert!(lab.signed().contains(&(Kind::Settle, value(&first))));
+    let settles = signatures(1, Kind::Settle, value(&first), &[0, 2]);
+    lab.receive(0, Message::Settle { height: 1, value: value(&first), settles });
+    assert_eq!(lab.decision().map(|(decided, _)| decided), Some(value(&first)));
+}
+
 #[test]
 fn p2_with_closings_from_a_quorum_the_end_decides_and_a_commit_proves_it() {
     let mut lab = Lab::new(1, 4, 1);
     lab.command(Command::Pending(true));
+    votes_come_in_time(&mut lab);
     [2, 3].into_iter().for_each(|other| lab.receive(other, closing()));
     lab.advance_to(4.0);
     assert_eq!(lab.decision(), Some((Value::Skip, false)));
@@ -341,6 +377,7 @@ fn the_end_decides_one_extracted_and_supported_block_and_skips_where_there_are_t
         let (first, second) = (block(1, 0, 1), block(1, 0, 2));
         let mut lab = Lab::new(1, 4, 1);
         lab.propose(&first);
+        lab.receive(3, skip(&[3]));
         if equivocates {
             lab.receive(2, chain(&second, &[], &[0, 2]));
             lab.receive(2, body(&second));
