@@ -66,6 +66,11 @@ impl Node {
                 continue;
             }
             let value = decided.value();
+            // A block that was checked before is known by its header alone.
+            if decided.block().is_some_and(|block| !block.is_whole()) {
+                let reason = format!("the body of height {height} is not that of its header");
+                return self.sync_command(Command::Rejected { peer, reason }, clock);
+            }
             let proved = proof.verify(self.chain.network(), height, &value, self.chain.validators());
             let follows = decided.parent() == self.chain.tip().hash;
             let disputed = !follows && self.chain.undoable().next().is_some();
