@@ -17,7 +17,7 @@ use conclave_ledger::{
     block::Decided,
     codec,
     genesis::Genesis,
-    hash::{NetworkId, TransactionId},
+    hash::{Hash, NetworkId, TransactionId},
     keys::PublicKey,
     proof::Proof,
     signed::Height,
@@ -82,6 +82,7 @@ struct Copied {
     set: Option<ValidatorSet>,
     names: Names,
     tip: Height,
+    tip_hash: Hash,
     network: NetworkId,
 }
 
@@ -122,32 +123,59 @@ pub(super) async fn decided(app: &Arc<App>, height: Height) -> Result<Record, Pr
 
 /// The transaction with this id, if it waits or is decided.
 pub(super) async fn transaction(app: &Arc<App>, id: TransactionId) -> Result<Option<Found>, Problem> {
-    let read = app.handle.read(move |view| match view.pool.get(&id) {
-        Some(waiting) => Err(waiting.clone()),
-        None => Ok(copy(view, view.recent.values().rev().cloned().collect(), None)),
-    });
-    let copied = match read.await? {
-        Err(waiting) => return Ok(Some(Found::Pending(waiting))),
-        Ok(copied) => copied,
-    };
-    let found = on_database(app, move |snapshot| {
-        if let Some(place) = snapshot.location(&id.0).map_err(database_problem)? {
-            return Ok(from_snapshot(snapshot, place.height, copied)?.map(|record| (record, place.position)));
-        }
-        for recent in &copied.recent {
-            if let Some(index) = recent.transactions.iter().position(|transaction| *transaction == id) {
-                let (decided, proof) = (recent.decided.clone(), recent.proof.clone());
-                return Ok(Some((Record::new(decided, proof, copied), index as u32)));
+    let start = Instant::now();
+    loop {
+        let read = app.handle.read(move |view| match view.pool.get(&id) {
+            Some(waiting) => Err(waiting.clone()),
+            None => Ok(copy(view, view.recent.values().rev().cloned().collect(), None)),
+        });
+        let copied = match read.await? {
+            Err(waiting) => return Ok(Some(Found::Pending(waiting))),
+            Ok(copied) => copied,
+        };
+        match on_database(app, move |snapshot| search(snapshot, &id, copied)).await? {
+            Search::Found(mut record, index) => {
+                if record.set.is_none() {
+                    let height = record.decided.height();
+                    record.set = app.handle.read(move |view| view.chain.validators_at(height)).await?;
+                }
+                return Ok(Some(Found::Decided(record, index)));
             }
+            // The chain has heights that the log is about to have, and it may be in one of them.
+            Search::Incomplete if start.elapsed() < WRITTEN_WITHIN => {
+                tokio::time::sleep(WRITTEN_WITHIN / 100).await;
+            }
+            Search::Incomplete | Search::Nothing => return Ok(None),
         }
-        Ok(None)
-    });
-    let Some((mut record, index)) = found.await? else { return Ok(None) };
-    if record.set.is_none() {
-        let height = record.decided.height();
-        record.set = app.handle.read(move |view| view.chain.validators_at(height)).await?;
     }
-    Ok(Some(Found::Decided(Box::new(record), index)))
+}
+
+/// What a search for a transaction came to.
+enum Search {
+    Found(Box<Record>, u32),
+    Nothing,
+    /// The last height is not on disk yet.
+    Incomplete,
+}
+
+/// Searches the recent heights and then the database, whose older version of a recent height does not count.
+fn search(snapshot: &Snapshot, id: &TransactionId, copied: Copied) -> Result<Search, Problem> {
+    for recent in &copied.recent {
+        if let Some(index) = recent.transactions.iter().position(|transaction| transaction == id) {
+            let (decided, proof) = (recent.decided.clone(), recent.proof.clone());
+            return Ok(Search::Found(Box::new(Record::new(decided, proof, copied)), index as u32));
+        }
+    }
+    let tip = copied.tip;
+    let is_recent = |height| copied.recent.iter().any(|recent| recent.decided.height() == height);
+    let place = snapshot.location(&id.0).map_err(database_problem)?;
+    if let Some(place) = place.filter(|place| place.height <= tip && !is_recent(place.height)) {
+        let record = from_snapshot(snapshot, place.height, copied)?;
+        return Ok(record.map_or(Search::Nothing, |record| Search::Found(Box::new(record), place.position)));
+    }
+    let has_tip = |hash| read_block(snapshot, tip).map(|last| last.is_some_and(|last| last.hash() == hash));
+    let is_complete = tip == 0 || is_recent(tip) || has_tip(copied.tip_hash)?;
+    Ok(if is_complete { Search::Nothing } else { Search::Incomplete })
 }
 
 /// The records from `from` downwards, at most `limit`, each handed to `summarize` before the next is read.
@@ -239,6 +267,7 @@ fn copy(view: &NodeView<'_>, recent: Vec<RecentHeight>, height: Option<Height>) 
         set: height.and_then(|height| view.chain.validators_at(height)),
         names: Names::read(view),
         tip: view.chain.tip().height,
+        tip_hash: view.chain.tip().hash,
         network: view.chain.network(),
     }
 }

@@ -386,11 +386,14 @@ impl Persistence {
         let sequence = self.reach(Milestone::RolledBack(height));
         let undone = self.recent.split_off(&height);
         self.recent_batches.split_off(&height);
-        let stored = (height..=tip).filter_map(|height| {
+        // What the database has of a height that is on its way to it is older: a block that was undone before, whose
+        // transactions may be elsewhere by now.
+        let stored = (height..=tip).filter(|height| !undone.contains_key(height)).filter_map(|height| {
             let bytes = database.snapshot().ok()?.block(height).ok()??;
             codec::decode::<Decided>(&bytes, usize::MAX).ok()
         });
-        let blocks = undone.into_values().map(|recent| recent.decided.as_ref().clone()).chain(stored);
+        let on_their_way = undone.values().map(|recent| recent.decided.as_ref().clone());
+        let blocks = on_their_way.chain(stored);
         let transactions =
             blocks.filter_map(|decided| decided.block().map(|block| block.transactions.clone()));
         let batch = Batch {
@@ -456,6 +459,8 @@ impl Persistence {
     }
 }
 
+#[cfg(test)]
+mod branches;
 #[cfg(test)]
 mod crashes;
 #[cfg(test)]
