@@ -1,11 +1,12 @@
 //! Connections without a word.
 
+use crate::gathering::Gathering;
 use serde::Serialize;
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{io::AsyncReadExt, net::TcpStream, task::JoinSet};
+
+/// Pause between two connections of one hand, so that the flooder's own processor is not what ends its flood.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// How long a connection is held that the other side does not end.
 const HELD: Duration = Duration::from_secs(1);
@@ -22,10 +23,10 @@ pub(crate) struct Knocks {
 }
 
 /// Connects again and again, `at_once` at a time.
-pub(crate) async fn flood(address: SocketAddr, at_once: usize, end: Instant) -> Knocks {
+pub(crate) async fn flood(address: SocketAddr, at_once: usize, gathering: &Arc<Gathering>) -> Knocks {
     let mut all = JoinSet::new();
     for _ in 0..at_once {
-        all.spawn(knock(address, end));
+        all.spawn(knock(address, gathering.clone()));
     }
     let mut sum = Knocks::default();
     for one in all.join_all().await {
@@ -36,9 +37,9 @@ pub(crate) async fn flood(address: SocketAddr, at_once: usize, end: Instant) -> 
     sum
 }
 
-async fn knock(address: SocketAddr, end: Instant) -> Knocks {
+async fn knock(address: SocketAddr, gathering: Arc<Gathering>) -> Knocks {
     let mut knocks = Knocks::default();
-    while Instant::now() < end {
+    while !gathering.is_over() {
         let Ok(mut stream) = TcpStream::connect(address).await else {
             knocks.failed += 1;
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -50,6 +51,7 @@ async fn knock(address: SocketAddr, end: Instant) -> Knocks {
         if tokio::time::timeout(HELD, read).await.is_ok() {
             knocks.ended += 1;
         }
+        tokio::time::sleep(PAUSE).await;
     }
     knocks
 }

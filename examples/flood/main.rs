@@ -8,11 +8,12 @@
 //! forged          another that did its work, then transactions with false signatures
 //! announcements   another that did its work, then announcements as fast as its connection takes them
 //! ```
-//! Each of the last three comes back as the same identity whenever it is thrown out, so what it is told in the end is
+//! Each of the last three begins when all are inside (`gathering.rs`), and comes back as the same identity whenever it is thrown out, so what it is told in the end is
 //! whether it is kept out. It prints what it did, in JSON.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod gathering;
 mod knocks;
 mod member;
 #[path = "../../tests/hostile/peer.rs"]
@@ -20,14 +21,10 @@ mod member;
 mod peer;
 
 use clap::Parser;
+use gathering::Gathering;
 use member::{Flood, Member};
 use serde::Serialize;
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
-use tokio::sync::Semaphore;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 /// Floods the nodes of a network of one's own
 #[derive(Parser)]
@@ -38,11 +35,11 @@ struct Arguments {
     /// The network's genesis file
     #[arg(long, value_name = "FILE")]
     genesis: PathBuf,
-    /// How long
+    /// How long, once all are inside
     #[arg(long, default_value_t = 20, value_name = "NUMBER")]
     seconds: u64,
     /// Connections that are held at a time, to each node
-    #[arg(long, default_value_t = 200, value_name = "NUMBER")]
+    #[arg(long, default_value_t = 20, value_name = "NUMBER")]
     knocks: usize,
     /// The nodes: where they take connections over TCP
     #[arg(required = true, value_name = "HOST:PORT")]
@@ -50,7 +47,7 @@ struct Arguments {
 }
 
 /// Identities that flood one node.
-const MEMBERS: u32 = 3;
+const MEMBERS: usize = 3;
 
 /// What was done to one node.
 #[derive(Serialize)]
@@ -66,27 +63,24 @@ struct Attack {
 async fn main() {
     let arguments = Arguments::parse();
     let network = conclave::genesis_file::read(&arguments.genesis).unwrap().network_id();
-    let end = Instant::now() + Duration::from_secs(arguments.seconds);
+    let members = arguments.nodes.len() * MEMBERS;
+    let gathering = Arc::new(Gathering::new(members, Duration::from_secs(arguments.seconds)));
     let mut attacks = tokio::task::JoinSet::new();
     for node in arguments.nodes {
-        let at_once = arguments.knocks;
+        let (at_once, gathering) = (arguments.knocks, gathering.clone());
         attacks.spawn(async move {
-            let (address, inside) = (resolve(&node).await, Semaphore::new(0));
-            let flood = |flood| member::flood(network, address, flood, end, &inside);
-            let (knocks, unstamped, forged, announcements) = tokio::join!(
-                async {
-                    // All come from one address: the identities would find no room any more.
-                    let all_inside = inside.acquire_many(MEMBERS);
-                    if tokio::time::timeout_at(end.into(), all_inside).await.is_err() {
-                        return knocks::Knocks::default();
-                    }
-                    knocks::flood(address, at_once, end).await
-                },
-                flood(Flood::Unstamped),
-                flood(Flood::Forged),
-                flood(Flood::Announcements),
-            );
-            Attack { node, knocks, unstamped, forged, announcements }
+            let address = resolve(&node).await;
+            // Each in a task of its own: what one of them computes must not hold up what the others send.
+            let flood = |flood| tokio::spawn(member::flood(network, address, flood, gathering.clone()));
+            let floods = [Flood::Unstamped, Flood::Forged, Flood::Announcements].map(flood);
+            // All come from one address: the identities would find no room any more.
+            while gathering.end().is_none() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let knocks = knocks::flood(address, at_once, &gathering).await;
+            let [unstamped, forged, announcements] = floods;
+            let (unstamped, forged) = (unstamped.await.unwrap(), forged.await.unwrap());
+            Attack { node, knocks, unstamped, forged, announcements: announcements.await.unwrap() }
         });
     }
     let mut done: Vec<Attack> = attacks.join_all().await;

@@ -1,11 +1,13 @@
 //! An observer that did the work it was asked for, and then sends too much of one thing.
 
+use crate::gathering::Gathering;
 use crate::peer::{Attacker, Lane, framed, peer_of, unstamped};
 use conclave::chat::{DATA_TYPE, Said};
 use conclave_ledger::{
     bytes::Bytes,
     codec,
     hash::NetworkId,
+    keys::SecretKey,
     transaction::{SharedTransaction, Transaction, find_stamp},
 };
 use conclave_protocol::{
@@ -15,12 +17,7 @@ use conclave_protocol::{
 };
 use libp2p::PeerId;
 use serde::Serialize;
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
-use tokio::sync::Semaphore;
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 /// What it sends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,6 +53,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Transactions in a batch.
 const BATCH: usize = 64;
 
+/// Batches that are prepared: signing takes longer than sending.
+const BATCHES: usize = 512;
+
+/// Announcements that are prepared.
+const ANNOUNCEMENTS: usize = 16_384;
+
 /// Announcements between two looks at what the node does.
 const BURST: usize = 64;
 
@@ -63,18 +66,17 @@ const BURST: usize = 64;
 const TEXT_BYTES: usize = 900;
 
 /// How far ahead of the node's height a transaction expires.
-const EXPIRES_AFTER: u64 = 400;
+const EXPIRES_AFTER: u64 = 900;
 
 /// Bits of a stamp: more than any of the networks that this is for asks for.
 const STAMP_BITS: u8 = 18;
 
-/// Comes, floods, and comes again, until `end`; the first time that it is let in it adds a permit to `inside`.
+/// Comes, waits for the others, floods, and comes again, until the flood is over.
 pub(crate) async fn flood(
     network: NetworkId,
     address: SocketAddr,
     flood: Flood,
-    end: Instant,
-    inside: &Semaphore,
+    gathering: Arc<Gathering>,
 ) -> Member {
     let mut attacker = match flood {
         Flood::Announcements => Attacker::announcing(network),
@@ -82,14 +84,14 @@ pub(crate) async fn flood(
     };
     let mut member = Member { peer_id: attacker.id().to_string(), ..Member::default() };
     let address = format!("/ip4/{}/tcp/{}", address.ip(), address.port());
-    while Instant::now() < end {
+    while !gathering.is_over() {
         match enter(&mut attacker, &address).await {
             Ok(peer) => {
                 (member.entered, member.kept_out) = (member.entered + 1, false);
                 if member.entered == 1 {
-                    inside.add_permits(1);
+                    gathering.enter();
                 }
-                let thrown_out = send(&mut attacker, peer, flood, end, &mut member.sent).await;
+                let thrown_out = send(&mut attacker, peer, flood, &gathering, &mut member.sent).await;
                 member.thrown_out += u64::from(thrown_out);
             }
             Err(reason) => {
@@ -144,32 +146,42 @@ async fn work(network: NetworkId, verifier: PeerId, prover: PeerId, nonce: u64, 
     tokio::task::spawn_blocking(search).await.unwrap()
 }
 
-/// Sends until it is thrown out, which is true, or until `end`.
-async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant, sent: &mut u64) -> bool {
-    let network = attacker.network;
+/// Sends until it is thrown out, which is true, or until the flood is over.
+async fn send(
+    attacker: &mut Attacker,
+    node: PeerId,
+    flood: Flood,
+    gathering: &Gathering,
+    sent: &mut u64,
+) -> bool {
+    let (network, key) = (attacker.network, attacker.key.clone());
+    let expires = attacker.their_height + EXPIRES_AFTER;
+    let prepared = tokio::task::spawn_blocking(move || prepare(flood, network, &key, expires)).await.unwrap();
+    while gathering.end().is_none() {
+        if attacker.closed_within(node, Duration::from_millis(50)).await {
+            return true;
+        }
+    }
     let mut number = 0;
-    while Instant::now() < end {
+    while !gathering.is_over() {
         number += 1;
-        let expires = attacker.their_height + EXPIRES_AFTER;
-        match flood {
-            Flood::Unstamped => {
-                let batch = unstamped(network, expires, number, BATCH);
-                attacker.send(node, Lane::Transactions, frame(batch));
+        match &prepared {
+            Prepared::Batches(batches) => {
+                attacker.send(node, Lane::Transactions, batches[number % batches.len()].clone());
                 *sent += BATCH as u64;
             }
-            Flood::Forged => {
-                let transaction = forged(&unstamped(network, expires, number, 1)[0]);
+            Prepared::Announcements(all) => {
+                for announcement in all.chunks(BURST).nth(number % (all.len() / BURST)).unwrap() {
+                    // Nobody is subscribed in the first moment, and the queue is full whenever the node slows down.
+                    *sent += u64::from(attacker.publish(announcement).is_ok());
+                }
+            }
+            // Their stamps take so long that they are made one by one.
+            Prepared::Nothing => {
+                let transaction = unstamped(network, expires, number, 1)[0].clone();
+                let transaction = tokio::task::spawn_blocking(move || forged(&transaction)).await.unwrap();
                 attacker.send(node, Lane::Transactions, frame(vec![transaction]));
                 *sent += 1;
-            }
-            Flood::Announcements => {
-                for item in 0..BURST {
-                    let text = format!("{:0>TEXT_BYTES$}", number * BURST + item);
-                    let data = Said::new(network, &attacker.key, now_ms(), text).unwrap().encode();
-                    let announcement = Announcement { ttl: 0, data_type: DATA_TYPE, data: Bytes(data) };
-                    // Nobody is subscribed in the first moment, and the queue is full whenever the node slows down.
-                    *sent += u64::from(attacker.publish(&announcement).is_ok());
-                }
             }
         }
         if attacker.closed_within(node, Duration::from_millis(2)).await {
@@ -177,6 +189,31 @@ async fn send(attacker: &mut Attacker, node: PeerId, flood: Flood, end: Instant,
         }
     }
     false
+}
+
+/// What is ready before the flood begins.
+enum Prepared {
+    Batches(Vec<Vec<u8>>),
+    Announcements(Vec<Announcement>),
+    Nothing,
+}
+
+fn prepare(flood: Flood, network: NetworkId, key: &SecretKey, expires: u64) -> Prepared {
+    match flood {
+        Flood::Unstamped => {
+            let batch = |number| frame(unstamped(network, expires, number, BATCH));
+            Prepared::Batches((0..BATCHES).map(batch).collect())
+        }
+        Flood::Announcements => {
+            let announcement = |number| {
+                let text = format!("{number:0>TEXT_BYTES$}");
+                let data = Said::new(network, key, now_ms(), text).unwrap().encode();
+                Announcement { ttl: 0, data_type: DATA_TYPE, data: Bytes(data) }
+            };
+            Prepared::Announcements((0..ANNOUNCEMENTS).map(announcement).collect())
+        }
+        Flood::Forged => Prepared::Nothing,
+    }
 }
 
 /// The same with the stamp that is asked for, and a signature that is not its sender's.

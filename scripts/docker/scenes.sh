@@ -186,10 +186,11 @@ scene_flood() {
     docker network create --internal "$elsewhere" >/dev/null
     for node in "${VALIDATORS[@]}"; do docker network connect --alias "$node" "$elsewhere" "${container[$node]}"; done
     # One core, because a flooder on a machine of its own takes no time from the nodes but by what it sends.
-    beside flooder "$elsewhere" client --detach --cpus 1 "$flood_image" --genesis "$HOME_INSIDE/genesis.toml" --seconds 40 "${targets[@]}" \
+    beside flooder "$elsewhere" client --detach --cpus 1 "$flood_image" --genesis "$HOME_INSIDE/genesis.toml" --seconds 35 "${targets[@]}" \
         >"$work/flooder"
     flooder=$(cat "$work/flooder")
     container[flooder]=$flooder
+    await "all identities have done the work for their places, and the flood begins" has_begun "$flooder"
     submit meanwhile 30
     [ "$(docker wait "$flooder")" = 0 ] || fail "the flood broke off" "$(docker logs "$flooder" 2>&1 | tail -n 20)"
     docker logs "$flooder" >"$work/flood" 2>/dev/null
@@ -215,6 +216,8 @@ scene_flood() {
     await "all nodes are one" are_one "${VALIDATORS[@]}" observer-1
     say "the flooder is kept out, the observer is not, and every honest record was decided"
 }
+
+has_begun() { docker logs "$1" 2>&1 | grep -qF 'the flood begins'; }
 
 # submit MOMENT SECONDS: honest records through a validator that is flooded; what they took is in $work/load-MOMENT.
 submit() {

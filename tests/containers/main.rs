@@ -84,3 +84,18 @@ fn a_network_of_containers_holds_an_election_and_outlives_partitions() {
         assert!(told.contains(sentence), "the demo does not say {sentence:?}:\n{told}");
     }
 }
+
+/// `docker build .` sees what `.dockerignore` lets through, and Cargo wants every member of the workspace.
+#[test]
+fn every_member_of_the_workspace_goes_to_the_builder_of_images() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table = std::fs::read_to_string(root.join("Cargo.toml")).unwrap().parse().unwrap();
+    let members = manifest["workspace"]["members"].as_array().unwrap();
+    let ignore = std::fs::read_to_string(root.join(".dockerignore")).unwrap();
+    let let_through: Vec<&str> = ignore.lines().filter_map(|line| line.strip_prefix('!')).collect();
+    for member in members.iter().map(|member| member.as_str().unwrap()) {
+        let is_there = let_through.iter().any(|path| Path::new(member).starts_with(path));
+        assert!(is_there, "{member} is a member of the workspace, and .dockerignore keeps it out");
+    }
+    assert!(["src", "Cargo.toml", "Cargo.lock"].iter().all(|path| let_through.contains(path)));
+}
