@@ -9,6 +9,7 @@ fn an_election_over_forks_has_the_same_tally_and_counts_every_ballot_once() {
     let out = succeed(program().arg("--home").arg(&network.home).args(["poll", "import"]).arg(election()));
     assert!(out.contains("every ballot is decided: 143 of 143"), "{out}");
     assert!(out.contains("a recount of the file gives the same tally"), "{out}");
+    assert!(out.contains("blocks on the chain") && out.contains("the deepest of which undid"), "{out}");
     let height = wait_rest(&network, &[0, 1, 2, 3]);
     let status: Vec<_> = (0..4).map(|node| work(&network, node)).collect();
     let forks: u64 = status.iter().map(|status| status.forks).sum();

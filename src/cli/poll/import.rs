@@ -101,6 +101,21 @@ struct Held {
     ballots: Vec<Hash>,
     closed_at: Option<u64>,
     tally: Option<Tally>,
+    /// Where miners decided: what it took.
+    mined: Option<Mined>,
+}
+
+/// What miners did until now, as their nodes tell.
+#[derive(Serialize)]
+struct Mined {
+    /// Blocks on the chain.
+    blocks: u64,
+    /// Forks that the node has seen that saw most.
+    forks: u64,
+    /// Reorganisations of the node that had most.
+    reorganisations: u64,
+    /// Blocks that the deepest of all has undone.
+    deepest: u64,
 }
 
 impl Import {
@@ -134,14 +149,22 @@ impl Import {
         let ids = self.cast_all(caster_of(&caster), ballots).await?;
 
         let options = election.alternatives.clone();
-        let mut held =
-            Held { poll, title, options, voters: folder, ballots: ids, closed_at: None, tally: None };
+        let mut held = Held {
+            poll,
+            title,
+            options,
+            voters: folder,
+            ballots: ids,
+            closed_at: None,
+            tally: None,
+            mined: None,
+        };
         if !self.keep_open {
             self.confirm(&caster, &held.ballots).await?;
             self.close(&caster, &author, &choices, &mut held).await?;
         }
-        let is_mined = depth_of_any(&caster.nodes).await? > 0;
-        session.output.show(&held, |held| self.describe(held, is_mined, session))
+        held.mined = mined(&caster.nodes).await;
+        session.output.show(&held, |held| self.describe(held, session))
     }
 
     /// The keys of the author and of all voters.
@@ -248,13 +271,19 @@ impl Import {
         Ok(())
     }
 
-    fn describe(&self, held: &Held, is_mined: bool, session: &Session) -> String {
+    fn describe(&self, held: &Held, session: &Session) -> String {
         let poll = held.poll;
         let home = match &session.named_home {
             Some(home) => format!(" --home {}", home.display()),
             None => String::new(),
         };
         let mut text = format!("every ballot is decided: {} of {}\n", held.ballots.len(), held.ballots.len());
+        if let Some(Mined { blocks, forks, reorganisations, deepest }) = &held.mined {
+            text.push_str(&format!(
+                "mined: {blocks} blocks on the chain; {forks} forks and {reorganisations} reorganisations seen by the node that \
+                 saw most, the deepest of which undid {deepest}\n"
+            ));
+        }
         if let (Some(tally), Some(height)) = (&held.tally, held.closed_at) {
             text.push_str(&format!(
                 "closed at height {height}; a recount of the file gives the same tally\n\n"
@@ -262,7 +291,7 @@ impl Import {
             text.push_str(&show::tally(tally, &held.options, self.pairwise));
         }
         text.push_str(&format!("\nThe poll again:       conclave{home} poll tally {poll}\n"));
-        if is_mined {
+        if held.mined.is_some() {
             text.push_str(&format!("Blocks and branches:  conclave{home} blocks --tree\n"));
         } else if let Some(first) = held.ballots.first() {
             text.push_str(&format!("Prove a ballot:       conclave{home} tx prove {first} -o ballot.json\n"));
@@ -419,6 +448,21 @@ async fn depth_of_any(nodes: &[Client]) -> Outcome<u64> {
         }
     }
     Err(last)
+}
+
+/// What it took where miners decide, of all nodes that answer.
+async fn mined(nodes: &[Client]) -> Option<Mined> {
+    let mut sum: Option<Mined> = None;
+    for node in nodes {
+        let Ok(status) = node.status().await else { continue };
+        let Some(work) = status.proof_of_work else { continue };
+        let mined = sum.get_or_insert(Mined { blocks: 0, forks: 0, reorganisations: 0, deepest: 0 });
+        mined.blocks = mined.blocks.max(status.height);
+        mined.forks = mined.forks.max(work.forks);
+        mined.reorganisations = mined.reorganisations.max(work.reorganisations);
+        mined.deepest = mined.deepest.max(work.deepest);
+    }
+    sum
 }
 
 /// Whether a node has a transaction under so many blocks.
