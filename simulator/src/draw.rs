@@ -3,7 +3,7 @@
 use crate::{
     adversaries::Misbehaviour,
     latency::{Latency, below, between, chance},
-    scenario::{Fault, Promises, Scenario},
+    scenario::{Fault, Miners, Promises, Scenario},
 };
 use conclave_protocol::time::Time;
 use rand_chacha::ChaCha20Rng;
@@ -22,6 +22,9 @@ pub enum Family {
     /// With `f < n/3`: any validators are killed at any moment, with or without what their disks had not synced, and
     /// started again: the same.
     Restarted,
+    /// Another engine: hosts mine, less than half of them cheat, some are cut off, killed or come late. In the end all
+    /// honest ones are on one chain, and everything is on it.
+    Mined,
     /// Anything: at most `f` validators cheat, and the network breaks its bound, clocks are wrong, machines come and go.
     /// Certificates are unique all the same, nobody honest signs twice, and nobody honest is accused.
     Chaotic,
@@ -29,7 +32,12 @@ pub enum Family {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Synchronous, Self::Partitioned, Self::Restarted, Self::Chaotic];
+    pub const ALL: [Self; 5] =
+        [Self::Synchronous, Self::Partitioned, Self::Restarted, Self::Chaotic, Self::Mined];
+
+    /// Those of networks of validators.
+    pub const OF_VALIDATORS: [Self; 4] =
+        [Self::Synchronous, Self::Partitioned, Self::Restarted, Self::Chaotic];
 
     /// Its name on the command line and in reports.
     pub fn name(self) -> &'static str {
@@ -38,6 +46,7 @@ impl Family {
             Self::Partitioned => "partitioned",
             Self::Restarted => "restarted",
             Self::Chaotic => "chaotic",
+            Self::Mined => "mined",
         }
     }
 
@@ -48,6 +57,7 @@ impl Family {
             Self::Synchronous => true,
             Self::Partitioned | Self::Restarted => is_partition_safe,
             Self::Chaotic => fast,
+            Self::Mined => 2 * usize::from(faulty) < validators,
         }
     }
 
@@ -60,6 +70,7 @@ impl Family {
             Self::Partitioned => draw.partitioned(&mut scenario),
             Self::Restarted => draw.restarted(&mut scenario),
             Self::Chaotic => draw.chaotic(&mut scenario),
+            Self::Mined => draw.mined(&mut scenario),
         }
         scenario.faults.sort_by_key(|(at, _)| *at);
         let last =
@@ -68,6 +79,10 @@ impl Family {
         let heights = scenario.load.len() as u32 + 2 * u32::from(faulty) + 4;
         scenario.end =
             last.unwrap_or_default() + scenario.longest_height() * heights + Duration::from_secs(30);
+        if let Some(miners) = scenario.miners {
+            // Blocks come by chance, and branches of equal length go on.
+            scenario.end = last.unwrap_or_default() + miners.interval * 400 + Duration::from_secs(120);
+        }
         scenario
     }
 }
@@ -133,18 +148,17 @@ impl Draw {
         chosen
     }
 
-    /// So many validators that misbehave, twins first.
-    fn cheats(&mut self, scenario: &mut Scenario, budget: usize) {
+    /// So many validators that misbehave in these ways, twins first.
+    fn cheats(&mut self, scenario: &mut Scenario, budget: usize, kinds: &[Misbehaviour]) {
         scenario.twins = if self.below(3) == 0 { self.below(budget + 1) } else { 0 };
         let others = self.some(budget - scenario.twins, scenario.twins);
         // Sometimes all of them do the same, sometimes each something else.
-        let common = Misbehaviour::ALL[self.below(Misbehaviour::ALL.len())];
+        let common = kinds[self.below(kinds.len())];
         let together = self.below(2) == 0;
         scenario.adversaries = others
             .into_iter()
             .map(|number| {
-                let kind =
-                    if together { common } else { Misbehaviour::ALL[self.below(Misbehaviour::ALL.len())] };
+                let kind = if together { common } else { kinds[self.below(kinds.len())] };
                 (number, kind)
             })
             .collect();
@@ -153,7 +167,11 @@ impl Draw {
     fn synchronous(&mut self, scenario: &mut Scenario) {
         let budget = usize::from(self.faulty);
         let crashes = if self.below(4) == 0 { self.below(budget + 1) } else { 0 };
-        self.cheats(scenario, budget - crashes);
+        // Nothing is promised to who was away and is shown a certificate that was kept back (see `docs/reliability.md`).
+        let shows_late =
+            |kind: &Misbehaviour| matches!(kind, Misbehaviour::LateCertificate | Misbehaviour::Improvise);
+        let kinds = Misbehaviour::OF_VALIDATORS.into_iter().filter(|kind| crashes == 0 || !shows_late(kind));
+        self.cheats(scenario, budget - crashes, &kinds.collect::<Vec<_>>());
         let free: BTreeSet<usize> = scenario.honest().collect();
         let mut victims = self.some(self.validators, 0);
         victims.retain(|host| free.contains(host));
@@ -212,10 +230,50 @@ impl Draw {
         }
     }
 
+    /// The others mine on while one side is cut off, and while one host is down; some begin with nothing when the others
+    /// have a chain.
+    fn mined(&mut self, scenario: &mut Scenario) {
+        let latency = scenario.latency.most().max(Duration::from_millis(1));
+        let interval = latency * [4, 10, 40][self.below(3)];
+        scenario.miners = Some(Miners { interval, depth: self.below(4) as u64 });
+        let cheats = self.below(usize::from(self.faulty) + 1);
+        let common = Misbehaviour::OF_MINERS[self.below(Misbehaviour::OF_MINERS.len())];
+        let together = self.below(2) == 0;
+        for number in self.some(cheats, 0) {
+            let drawn = Misbehaviour::OF_MINERS[self.below(Misbehaviour::OF_MINERS.len())];
+            scenario.adversaries.push((number, if together { common } else { drawn }));
+        }
+        let lasts = interval * 40;
+        let transactions = 2 + self.below(8);
+        scenario.load =
+            (0..transactions).map(|_| (self.moment(WARM, lasts), self.below(self.validators))).collect();
+        if self.below(2) == 0 {
+            let at = self.moment(WARM, lasts);
+            let size = 1 + self.below(self.validators - 1);
+            let side = self.some(size, 0);
+            let breaks_after = (self.below(2) == 0).then(|| interval * self.below(10) as u32);
+            scenario.faults.push((at, Fault::Cut { side, breaks_after }));
+            let until = between(Duration::ZERO, interval * 20, &mut self.random);
+            scenario.faults.push((at + until, Fault::Heal));
+        }
+        let victim = self.some(1, 0);
+        for host in victim.into_iter().filter(|_| self.below(3) == 0).collect::<Vec<_>>() {
+            let at = if self.below(2) == 0 {
+                Time::after_start(Duration::from_micros(1))
+            } else {
+                self.moment(WARM, lasts)
+            };
+            let loses_unsynced = self.below(2) == 0;
+            scenario.faults.push((at, Fault::Crash { host, loses_unsynced }));
+            scenario.faults.push((Time::after_start(WARM + lasts), Fault::Restart { host }));
+        }
+        scenario.promises = Promises::MINED;
+    }
+
     fn chaotic(&mut self, scenario: &mut Scenario) {
         let budget = usize::from(self.faulty);
         let cheats = self.below(budget + 1);
-        self.cheats(scenario, cheats);
+        self.cheats(scenario, cheats, &Misbehaviour::OF_VALIDATORS);
         let most = scenario.delta * [1, 2, 6][self.below(3)];
         scenario.latency = Latency::Uniform { least: Duration::ZERO, most };
         scenario.loss = 200;

@@ -26,7 +26,7 @@
 //! time, as in the paper.
 
 mod forks;
-mod network;
+pub(crate) mod network;
 pub mod plot;
 mod selfish;
 

@@ -134,6 +134,8 @@ pub enum Observation<'a> {
         pool_bytes: usize,
         /// Peers that it knows.
         known_peers: usize,
+        /// Headers in its tree, where it mines.
+        headers: usize,
     },
 }
 

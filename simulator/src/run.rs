@@ -1,7 +1,7 @@
 //! One scenario from its start to the oracle's verdict.
 
 use crate::{
-    oracle::{Oracle, Violation},
+    oracle::{MinersOracle, Oracle, Violation},
     scenario::Scenario,
     watch::{Both, Nobody, Watch},
     world::{Outcome, World},
@@ -23,6 +23,11 @@ pub fn run(scenario: &Scenario) -> Run {
 
 /// Runs a scenario before somebody's eyes.
 pub fn run_watched(scenario: &Scenario, watch: &mut dyn Watch) -> Run {
+    if scenario.miners.is_some() {
+        let mut oracle = MinersOracle::new(scenario);
+        let outcome = World::new(scenario, &mut Both(&mut oracle, watch)).run();
+        return Run { outcome, violations: oracle.verdict() };
+    }
     let mut oracle = Oracle::new(scenario, World::network(scenario), World::validator_keys(scenario));
     let outcome = World::new(scenario, &mut Both(&mut oracle, watch)).run();
     let violations = oracle.verdict(outcome.ended);

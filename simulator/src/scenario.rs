@@ -13,6 +13,8 @@ pub struct Scenario {
     pub validators: usize,
     /// `f` of the genesis file.
     pub faulty: u16,
+    /// Where the hosts are miners instead: how they mine. The other engine decides otherwise.
+    pub miners: Option<Miners>,
     /// Whether heights may finish by certificate; otherwise textbook Dolev–Strong.
     pub fast: bool,
     /// `Δ` of the genesis file.
@@ -47,6 +49,15 @@ pub struct Scenario {
     pub promises: Promises,
     /// The rules that the nodes keep: all of them.
     pub rules: Rules,
+}
+
+/// Hosts that mine, each with the same hash rate, which is so much that the easiest target there is gives the interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Miners {
+    /// Time between two blocks of all of them together, on average, while there is something to mine for.
+    pub interval: Duration,
+    /// Blocks over the one that holds something before it is final.
+    pub depth: u64,
 }
 
 /// Something that happens to hosts or the network. Hosts are numbered like validators.
@@ -119,6 +130,9 @@ impl Promises {
     /// `f < n/3`, crashes and clean cuts, healed in the end.
     pub const PARTITIONED: Self = Self { agreement: true, bounded_heights: false, progress: true };
 
+    /// Miners, of whom more than half are honest: in the end there is one chain, with everything.
+    pub const MINED: Self = Self { agreement: false, bounded_heights: false, progress: true };
+
     /// Nothing but what holds always: certificates are unique, nobody honest signs twice or is accused.
     pub const NONE: Self = Self { agreement: false, bounded_heights: false, progress: false };
 }
@@ -131,6 +145,7 @@ impl Scenario {
             seed,
             validators,
             faulty,
+            miners: None,
             fast: true,
             delta,
             latency: Latency::Constant(Duration::from_millis(5)),

@@ -13,6 +13,7 @@ use conclave_ledger::{
 };
 use conclave_protocol::{
     consensus::Message,
+    mining::{CompactBlock, MAX_COMPACT_BYTES},
     node::{LogRecord, MAX_RECORD_BYTES},
     time::Time,
 };
@@ -107,7 +108,15 @@ impl Timeline {
     fn said(&mut self, at: Time, from: usize, to: usize, frame: &[u8]) {
         let (height, text) = match codec::decode::<Message>(frame, MAX_RECORD_BYTES) {
             Ok(message) => (message.height(), describe(&message)),
-            Err(_) => (0, format!("{} bytes that are no message", frame.len())),
+            Err(_) => match codec::decode::<CompactBlock>(frame, MAX_COMPACT_BYTES) {
+                Ok(CompactBlock { header, short_ids }) => {
+                    let hash = to_hex(&header.hash().0[..3]);
+                    let text =
+                        format!("{}: block {hash} with {} transactions", header.height, short_ids.len());
+                    (header.height, text)
+                }
+                Err(_) => (0, format!("{} bytes that are no message", frame.len())),
+            },
         };
         if let Some(Line { at: last, host, what: What::Said { to: known, .. }, text: said }) =
             self.lines.last_mut()

@@ -8,14 +8,16 @@ use conclave_simulator::{
     adversaries::Misbehaviour,
     draw::Family,
     latency::Latency,
+    observation::{Observation, Observed},
     oracle::Violation,
     partitions::Sweep,
     picture,
     run::{run, run_watched},
-    scenario::Scenario,
+    scenario::{Miners, Promises, Scenario},
     timeline::Timeline,
+    watch::Watch,
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Runs seeds of a family; fails with the first that violates something.
 fn hold(family: Family, validators: usize, faulty: u16, fast: bool, seeds: u64) {
@@ -90,8 +92,71 @@ fn the_same_seed_gives_the_same_run_to_the_byte() {
 }
 
 #[test]
+fn miners_end_on_one_chain_with_everything_on_it_whatever_less_than_half_of_them_do() {
+    hold(Family::Mined, 4, 1, true, 60);
+    hold(Family::Mined, 7, 3, true, 60);
+}
+
+/// What others make of a miner that cheats.
+#[derive(Default)]
+struct OfMiners {
+    blamed: u64,
+    undone: u64,
+    adopted: BTreeSet<(usize, u64)>,
+}
+
+impl Watch for OfMiners {
+    fn observe(&mut self, observed: &Observed<'_>) {
+        match observed.what {
+            Observation::Blamed { is_fatal: true, whom: 0, .. } => self.blamed += 1,
+            Observation::Decided { host, height, .. } => {
+                self.adopted.insert((host, height));
+            }
+            Observation::RolledBack { host, height } => {
+                let last = self.adopted.range((host, 0)..=(host, u64::MAX)).next_back();
+                let depth = last.map_or(0, |(_, tip)| tip + 1 - height);
+                self.undone = self.undone.max(depth);
+                self.adopted.retain(|(of, at)| *of != host || *at < height);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Each does what it is named for, and the others get over it.
+#[test]
+fn each_miner_that_cheats_is_borne() {
+    for kind in Misbehaviour::OF_MINERS {
+        let mut seen = OfMiners::default();
+        for seed in 0..30 {
+            let mut scenario = Scenario::quiet(seed, 3, 1);
+            let interval = Duration::from_millis(50);
+            (scenario.miners, scenario.promises) = (Some(Miners { interval, depth: 3 }), Promises::MINED);
+            scenario.adversaries = vec![(0, kind)];
+            scenario.load = (0..40)
+                .map(|number| (Time::after_start(Duration::from_millis(5_000 + 50 * number)), 1))
+                .collect();
+            let run = run_watched(&scenario, &mut seen);
+            assert!(run.violations.is_empty(), "{}, seed {seed}: {:?}", kind.name(), run.violations);
+            assert!(run.outcome.height >= 1, "{}, seed {seed}", kind.name());
+        }
+        let is_a_provable_lie = matches!(
+            kind,
+            Misbehaviour::Garbage
+                | Misbehaviour::TamperBlocks
+                | Misbehaviour::EdgeTimestamps
+                | Misbehaviour::ForgedChain
+        );
+        assert_eq!(seen.blamed > 0, is_a_provable_lie, "{}: blamed {} times", kind.name(), seen.blamed);
+        if kind == Misbehaviour::PrivateChain {
+            assert!(seen.undone >= 2, "no private chain has undone more than {} blocks", seen.undone);
+        }
+    }
+}
+
+#[test]
 fn each_adversary_is_borne() {
-    for kind in Misbehaviour::ALL {
+    for kind in Misbehaviour::OF_VALIDATORS {
         let mut scenario = Scenario::quiet(5, 4, 1);
         scenario.adversaries = vec![(0, kind)];
         scenario.load =

@@ -35,11 +35,12 @@ use crate::{
     storage::{DatabaseError, StoreError, WalQueueError},
 };
 use conclave_behaviours::{SwarmError, discovery};
-use conclave_ledger::{chain::Chain, hash::NetworkId, keys::SecretKey};
+use conclave_ledger::{chain::Chain, genesis::Genesis, keys::SecretKey};
 use conclave_protocol::{
     node::{self as logic, RestoreError},
     peer::Peer,
 };
+use conclave_simulator::adversaries::Misbehaviour;
 use handle::Handle;
 use misbehaviour::Conduct;
 use prometheus_client::registry::Registry;
@@ -162,6 +163,14 @@ pub enum NodeError {
         "only a validator can misbehave, and this node has no validator key: give one with --validator-key, or take --misbehave away"
     )]
     NoValidator,
+    /// The misbehaviour is one of the other engine.
+    #[error("nobody can misbehave by {kind} under this network's engine; take one of these: {there_are}")]
+    OtherEngine {
+        /// What was asked for.
+        kind: &'static str,
+        /// What could be.
+        there_are: String,
+    },
     /// The system gives no randomness.
     #[error("the system gives no randomness: {0}")]
     Randomness(getrandom::Error),
@@ -218,6 +227,7 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(NodeError::Randomness)?;
     let is_validator = validator_key.is_some();
+    let own_key = if is_mined { Some(node_key.clone()) } else { validator_key.clone() };
     let voice = gossip::Voice { network, key: node_key.clone() };
     let logic_config = logic::Config {
         peer: Peer::from_bytes(&peer_id.to_bytes()).expect("an Ed25519 peer id has 38 bytes"),
@@ -231,7 +241,7 @@ pub async fn run(config: NodeConfig) -> Result<(), NodeError> {
         seed,
         rules: Default::default(),
     };
-    let conduct = conduct_of(&config, network, validator_key, seed)?;
+    let conduct = conduct_of(&config, &genesis, own_key, seed)?;
     let start = Instant::now();
     let clock = driver::clock(start);
     let chain = Chain::new(genesis);
@@ -299,11 +309,17 @@ fn check_connections(limit: usize, chain: &Chain, key: Option<&SecretKey>) -> Re
 /// How the node behaves: it keeps the rules, unless it was told twice not to.
 fn conduct_of(
     config: &NodeConfig,
-    network: NetworkId,
+    genesis: &Genesis,
     key: Option<SecretKey>,
     seed: [u8; 32],
 ) -> Result<Conduct, NodeError> {
     let Some(kind) = config.misbehaviour else { return Ok(Conduct::honest()) };
+    let is_mined = genesis.proof_of_work.is_some();
+    let fitting = if is_mined { &Misbehaviour::OF_MINERS[..] } else { &Misbehaviour::OF_VALIDATORS[..] };
+    if !fitting.contains(&kind) {
+        let there_are = fitting.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
+        return Err(NodeError::OtherEngine { kind: kind.name(), there_are });
+    }
     let key = key.ok_or(NodeError::NoValidator)?;
     tracing::error!(
         misbehaviour = kind.name(),
@@ -311,7 +327,7 @@ fn conduct_of(
          twice suspends it for good. Stop it unless this is a test",
         kind.describe()
     );
-    Ok(Conduct::attack(kind, network, key, seed))
+    Ok(Conduct::attack(kind, genesis.network_id(), key, seed))
 }
 
 /// The finders that a configuration switches on. Who has to be reached over a relay cannot serve the table.

@@ -17,6 +17,7 @@ mod impersonate;
 mod invalid_votes;
 mod late;
 mod lying_sync;
+mod mining;
 mod moment;
 mod scheme;
 mod silent;
@@ -36,6 +37,7 @@ use conclave_protocol::{
     node::{Effect, Input},
     time::Time,
 };
+use mining::secret::{Policy, Secret};
 use scheme::Scheme;
 
 /// The last moment of a window for [`Misbehaviour::Late`], as a part of Δ.
@@ -104,11 +106,61 @@ pub enum Misbehaviour {
     Impersonate,
     /// Says whatever is well formed, with its coalition's signatures.
     Improvise,
+    /// A miner that changes blocks, headers and transactions on their way.
+    TamperBlocks,
+    /// A miner that shows its blocks when that makes others' work vain.
+    Selfish,
+    /// A miner that keeps a chain of its own until it undoes several blocks.
+    PrivateChain,
+    /// A miner whose blocks have timestamps at the edges of what is allowed, and beyond.
+    EdgeTimestamps,
+    /// A miner that offers heavier branches of invalid blocks.
+    ForgedChain,
+    /// A miner that floods its peers with headers that lead nowhere.
+    LowWork,
 }
 
 impl Misbehaviour {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 22] = [
+        Self::Silent,
+        Self::Equivocate,
+        Self::Late,
+        Self::WithholdCertificate,
+        Self::LateCertificate,
+        Self::WithholdSupport,
+        Self::ShortChain,
+        Self::WithholdBlock,
+        Self::InvalidVotes,
+        Self::WrongState,
+        Self::Tamper,
+        Self::Spam,
+        Self::Garbage,
+        Self::LyingSync,
+        Self::Impersonate,
+        Self::Improvise,
+        Self::TamperBlocks,
+        Self::Selfish,
+        Self::PrivateChain,
+        Self::EdgeTimestamps,
+        Self::ForgedChain,
+        Self::LowWork,
+    ];
+
+    /// Those that make sense for miners.
+    pub const OF_MINERS: [Self; 8] = [
+        Self::Silent,
+        Self::Garbage,
+        Self::TamperBlocks,
+        Self::Selfish,
+        Self::PrivateChain,
+        Self::EdgeTimestamps,
+        Self::ForgedChain,
+        Self::LowWork,
+    ];
+
+    /// Those that make sense for validators.
+    pub const OF_VALIDATORS: [Self; 16] = [
         Self::Silent,
         Self::Equivocate,
         Self::Late,
@@ -146,6 +198,12 @@ impl Misbehaviour {
             Self::LyingSync => "lying-sync",
             Self::Impersonate => "impersonate",
             Self::Improvise => "improvise",
+            Self::TamperBlocks => "tamper-blocks",
+            Self::Selfish => "selfish",
+            Self::PrivateChain => "private-chain",
+            Self::EdgeTimestamps => "edge-timestamps",
+            Self::ForgedChain => "forged-chain",
+            Self::LowWork => "low-work",
         }
     }
 
@@ -178,6 +236,14 @@ impl Misbehaviour {
                 "claims another validator's key to the first peer, and passes on a proof that it made the other one give"
             }
             Self::Improvise => "says whatever it can sign, to whom it likes, when it matters most",
+            Self::TamperBlocks => "as miner changes blocks, headers and transactions that pass through it",
+            Self::Selfish => "as miner shows its blocks only when that makes the others' work vain",
+            Self::PrivateChain => "as miner keeps a chain of its own until it undoes several blocks",
+            Self::EdgeTimestamps => {
+                "as miner gives its blocks the earliest and the latest timestamps, and worse"
+            }
+            Self::ForgedChain => "as miner offers heavier branches whose blocks break a rule",
+            Self::LowWork => "as miner floods its peers with headers that lead nowhere",
         }
     }
 
@@ -200,6 +266,12 @@ impl Misbehaviour {
             Self::LyingSync => Box::new(lying_sync::LyingSync),
             Self::Impersonate => Box::new(impersonate::Impersonate::default()),
             Self::Improvise => Box::new(Scheme::everywhere(scheme::improvise::PLAN)),
+            Self::TamperBlocks => Box::new(mining::tamper::TamperBlocks),
+            Self::Selfish => Box::new(Secret::new(Policy::Selfish)),
+            Self::PrivateChain => Box::new(Secret::new(Policy::Late)),
+            Self::EdgeTimestamps => Box::new(Secret::new(Policy::Edges)),
+            Self::ForgedChain => Box::new(mining::forged::ForgedChain::default()),
+            Self::LowWork => Box::new(mining::forged::LowWork::default()),
         }
     }
 }

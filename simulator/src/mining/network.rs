@@ -125,7 +125,7 @@ pub(super) fn take(tree: &mut Tree, hash: &BlockHash, block: &Arc<Block>) -> boo
 }
 
 /// The time until the next block, in microseconds, exponentially distributed around `mean`.
-pub(super) fn exponential(mean_micros: f64, random: &mut ChaCha20Rng) -> u64 {
+pub(crate) fn exponential(mean_micros: f64, random: &mut ChaCha20Rng) -> u64 {
     // In (0, 1]: the logarithm of none of them is infinite.
     let uniform = ((random.next_u64() >> 11) + 1) as f64 / (1u64 << 53) as f64;
     (-uniform.ln() * mean_micros) as u64

@@ -6,18 +6,22 @@
 //! [`Promises`](crate::scenario::Promises), because some of it holds only under assumptions.
 //!
 //! - `chains.rs`: what was decided. `voting.rs`: what was signed. `ending.rs`: what is looked at when the run is over.
+//! - `miners.rs`: another oracle, for runs in which blocks are mined.
 
 mod cbor;
 mod chains;
 mod ending;
+mod miners;
 mod reading;
 mod signatures;
 mod violation;
 mod voting;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
+pub use miners::MinersOracle;
 pub use violation::Violation;
 
 use crate::{
@@ -44,6 +48,24 @@ const FINDING: Duration = Duration::from_secs(5);
 /// Most transactions that a pool may hold, and their bytes; most peers that a node may know.
 const MAX_POOL: (usize, usize) = (16_384, (8 << 20) + (64 << 10));
 const MAX_KNOWN_PEERS: usize = 1024;
+
+/// Most headers in the tree of a host that mines.
+const MAX_HEADERS: usize = 16_384;
+
+/// What a host holds more of than it may.
+fn check_bounds(what: &Observation<'_>) -> Vec<Violation> {
+    let Observation::Holds { host, pool_transactions, pool_bytes, known_peers, headers } = *what else {
+        return Vec::new();
+    };
+    let held = [
+        (pool_transactions, MAX_POOL.0, "transactions in its pool"),
+        (pool_bytes, MAX_POOL.1, "bytes in its pool"),
+        (known_peers, MAX_KNOWN_PEERS, "known peers"),
+        (headers, MAX_HEADERS, "headers"),
+    ];
+    let too_much = held.into_iter().filter(|(count, most, _)| count > most);
+    too_much.map(|(count, _, what)| Violation::Unbounded { host, what: format!("{count} {what}") }).collect()
+}
 
 /// The oracle of one run.
 pub struct Oracle<'s> {
@@ -206,15 +228,8 @@ impl Watch for Oracle<'_> {
             Observation::Acknowledged { transaction, height, .. } => {
                 self.acknowledged.insert(transaction, height);
             }
-            Observation::Holds { host, pool_transactions, pool_bytes, known_peers } => {
-                let too_much = [
-                    (pool_transactions > MAX_POOL.0, "transactions in its pool", pool_transactions),
-                    (pool_bytes > MAX_POOL.1, "bytes in its pool", pool_bytes),
-                    (known_peers > MAX_KNOWN_PEERS, "known peers", known_peers),
-                ];
-                for (_, what, count) in too_much.into_iter().filter(|(is, ..)| *is) {
-                    self.violate(Violation::Unbounded { host, what: format!("{count} {what}") });
-                }
+            Observation::Holds { .. } => {
+                check_bounds(&observed.what).into_iter().for_each(|found| self.violate(found));
             }
         }
     }

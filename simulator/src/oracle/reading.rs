@@ -157,6 +157,42 @@ pub(super) fn record(bytes: &[u8]) -> Option<Record> {
     }
 }
 
+/// What the header of a mined block says of its time and its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Work {
+    pub(super) timestamp: u64,
+    /// In Bitcoin's compact form.
+    target: u32,
+}
+
+/// Reads the work of a decided block; nothing for one that was not mined.
+pub(super) fn work(bytes: &[u8]) -> Option<Work> {
+    let item = Item::read(bytes)?;
+    let (_, content) = item.variant()?;
+    let header = content?.field("header")?;
+    let target = header.field("work")?.field("target")?.number()?;
+    Some(Work { timestamp: header.field("timestamp")?.number()?, target: target.try_into().ok()? })
+}
+
+impl Work {
+    /// Whether the hash, a big-endian number, is no larger than the target, and that begins with so many zero bits.
+    pub(super) fn is_done(&self, hash: &Hash, easiest_bits: u8) -> bool {
+        // The first byte says how many bytes the number has, the others are the highest three of them.
+        let (length, mantissa) = ((self.target >> 24) as usize, self.target & 0x7f_ffff);
+        let mut target = Hash::default();
+        for (place, byte) in mantissa.to_be_bytes()[1..].iter().enumerate() {
+            match (32 + place).checked_sub(length) {
+                Some(at) if at < 32 => target[at] = *byte,
+                _ if *byte == 0 => {}
+                _ => return false,
+            }
+        }
+        let zeros = target.iter().position(|byte| *byte != 0);
+        let bits = zeros.map_or(256, |at| at * 8 + target[at].leading_zeros() as usize);
+        bits >= usize::from(easiest_bits) && *hash <= target
+    }
+}
+
 fn transaction(item: &Item<'_>) -> Option<Transaction> {
     let request = item.field("request")?;
     let (application, payload) = request.field("payload")?.variant()?;

@@ -5,6 +5,14 @@ use conclave_protocol::time::Time;
 /// Something that must not happen, and did.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
+    /// A block has no proof of the work that it takes at least.
+    #[error("host {host} adopted a block of height {height} for which the work was not done")]
+    Unworked {
+        /// Which host.
+        host: usize,
+        /// The height.
+        height: u64,
+    },
     /// Two honest hosts decided differently.
     #[error("disagreement at height {height}: host {first} and host {second} decided differently")]
     Disagreement {

@@ -136,6 +136,17 @@ impl World<'_> {
                     self.queue.put(self.now, Event::Solved { host: number, boot, ticket, solution });
                 }
             }
+            Effect::Mine { ticket, header } => self.mine(number, ticket, header),
+            Effect::StopMining => {
+                if let Some(process) = &mut self.hosts[number].process {
+                    process.work = None;
+                }
+            }
+            Effect::FindBlocks { token, request } => {
+                let boot = self.hosts[number].boot;
+                self.queue
+                    .put(self.now + LOOKUP_TIME, Event::BlocksFound { host: number, boot, token, request });
+            }
             Effect::Submitted { ticket, verdicts } => self.submitted(ticket, &verdicts),
             Effect::Decided { decided, applied, proof, micros } => {
                 self.hosts[number].disk.decided(&decided, &applied, &proof);
@@ -167,9 +178,6 @@ impl World<'_> {
             Effect::Append(_)
             | Effect::Dropped(_)
             | Effect::CancelSolve(_)
-            | Effect::Mine { .. }
-            | Effect::StopMining
-            | Effect::FindBlocks { .. }
             | Effect::SavePeers(_)
             | Effect::AskTrackers
             | Effect::OpenAnnouncements(_)

@@ -4,7 +4,7 @@
 //! it, unless the machine went down too; what waits for the database is lost with its process.
 
 use conclave_ledger::{
-    block::Decided,
+    block::{Block, Decided},
     chain::{Applied, Chain, Undo},
     codec::{self, DecodeError},
     genesis::Genesis,
@@ -13,6 +13,7 @@ use conclave_ledger::{
     state::Changes,
 };
 use conclave_protocol::{
+    mining,
     node::{LogRecord, MAX_RECORD_BYTES, Milestone, Restored},
     sync::{self, ProvedHeight},
 };
@@ -232,6 +233,19 @@ impl Disk {
             }
         }
         Ok(Restored { chain, proofs, log, known_peers: Default::default() })
+    }
+
+    /// What a peer asks for, among miners.
+    pub(super) fn find_blocks(&self, request: &mining::Request) -> mining::Response {
+        mining::respond(request, |height| self.block(height))
+    }
+
+    fn block(&self, height: Height) -> Option<Arc<Block>> {
+        let decided = match self.recent.get(&height) {
+            Some((decided, _)) => decided.as_ref().clone(),
+            None => codec::decode(self.heights.get(&height)?, MAX_RECORD_BYTES).ok()?,
+        };
+        decided.block().cloned()
     }
 
     /// What a peer asks for.

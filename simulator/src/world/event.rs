@@ -1,6 +1,7 @@
 //! What is going to happen in a world, and when.
 
 use conclave_protocol::{
+    mining,
     node::{Channel, Protocol},
     sync,
     time::Time,
@@ -43,6 +44,10 @@ pub(super) enum Event {
     Commit { host: usize, boot: u32 },
     /// What the disk found for a peer.
     LookedUp { host: usize, boot: u32, token: u64, request: sync::Request },
+    /// What the disk found for a peer, among miners.
+    BlocksFound { host: usize, boot: u32, token: u64, request: mining::Request },
+    /// A search for the nonce of a header has found it.
+    Mined { host: usize, boot: u32, ticket: u64 },
     /// A search for work has found something.
     Solved { host: usize, boot: u32, ticket: u64, solution: u64 },
     /// A request has waited for its answer for long enough.

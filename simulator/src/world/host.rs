@@ -2,7 +2,13 @@
 
 use super::{clock::HostClock, disk::Disk};
 use crate::adversaries::{Adversary, Coalition, Misbehaviour, Moment};
-use conclave_ledger::{genesis::Genesis, hash::TransactionId, keys::SecretKey, signed::Height};
+use conclave_ledger::{
+    block::Header,
+    genesis::Genesis,
+    hash::{Hash, TransactionId},
+    keys::SecretKey,
+    signed::Height,
+};
 use conclave_protocol::{
     node::{Barrier, Clock, Config, Effect, Input, Node, Protocol, RestoreError, meeting},
     peer::Peer,
@@ -66,6 +72,8 @@ pub(super) struct Process {
     pub(super) outbound: BTreeSet<(u64, Protocol, u64)>,
     /// Transactions that it has decided, and where.
     pub(super) decided: BTreeMap<TransactionId, Height>,
+    /// The header whose nonce it searches for, and the number of the search.
+    pub(super) work: Option<(u64, Box<Header>)>,
 }
 
 /// A request of a peer.
@@ -124,11 +132,12 @@ impl Host {
         let restored = self.disk.restore(genesis).map_err(|error| StartError::Damaged(error.to_string()))?;
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
+        let mines = genesis.proof_of_work.is_some();
         let config = Config {
             peer: self.peer,
             node_key: self.node_key.clone(),
-            validator_key: Some(self.validator_key.clone()),
-            mines: false,
+            validator_key: Some(self.validator_key.clone()).filter(|_| !mines),
+            mines,
             version: "simulated".into(),
             meeting: meeting::Config { admission_bits: ADMISSION_BITS, ..meeting::Config::default() },
             pool: Default::default(),
@@ -152,6 +161,7 @@ impl Host {
             inbound_numbers: 0,
             outbound: BTreeSet::new(),
             decided: BTreeMap::new(),
+            work: None,
         });
         Ok(())
     }
@@ -164,6 +174,16 @@ impl Host {
     /// The last height that it has decided; 0 when it is down.
     pub(super) fn height(&self) -> Height {
         self.process.as_ref().map_or(0, |process| process.node.chain().tip().height)
+    }
+
+    /// Height and hash of that; none when it is down.
+    pub(super) fn tip(&self) -> Option<(Height, Hash)> {
+        self.process.as_ref().map(|process| process.node.chain().tip()).map(|tip| (tip.height, tip.hash))
+    }
+
+    /// Whether it searches for a nonce.
+    pub(super) fn is_mining(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.work.is_some())
     }
 
     /// The effects of an input, the adversary's in their place.

@@ -6,7 +6,7 @@
 //! that is left to chance from the scenario's seed, in the order of events: the same scenario gives the same run.
 //!
 //! - `event.rs`: what is going to happen. `carrying.rs`: what hosts want done. `network.rs`: dials, connections, packets.
-//! - `faults.rs`: crashes, pauses, cuts.
+//! - `faults.rs`: crashes, pauses, cuts. `mining.rs`: the search for proofs of work.
 
 mod carrying;
 mod clients;
@@ -16,6 +16,7 @@ mod event;
 mod faults;
 mod host;
 mod links;
+mod mining;
 mod network;
 
 use crate::{
@@ -25,10 +26,12 @@ use crate::{
     scenario::Scenario,
     watch::Watch,
 };
+pub(crate) use mining::EASIEST_BITS;
+
 use clients::Clients;
 use clock::HostClock;
 use conclave_ledger::{
-    genesis::{FORMAT, Genesis},
+    genesis::{Engine, FORMAT, Genesis},
     validators::{FaultBound, Validator},
 };
 use conclave_protocol::{handshake, node::Input, peer::Peer, time::Time};
@@ -247,6 +250,8 @@ impl<'w> World<'w> {
             }
             Event::Commit { host, .. }
             | Event::LookedUp { host, .. }
+            | Event::BlocksFound { host, .. }
+            | Event::Mined { host, .. }
             | Event::Solved { host, .. }
             | Event::RequestTimeout { host, .. }
             | Event::Deadline { host, .. } => Some(*host),
@@ -277,6 +282,13 @@ impl<'w> World<'w> {
                     self.input(host, Input::LookedUp { token, response });
                 }
             }
+            Event::BlocksFound { host, boot, token, request } => {
+                if self.is_running(host, boot) {
+                    let response = self.hosts[host].disk.find_blocks(&request);
+                    self.input(host, Input::BlocksFound { token, response });
+                }
+            }
+            Event::Mined { host, boot, ticket } => self.mined(host, boot, ticket),
             Event::Solved { host, boot, ticket, solution } => {
                 if self.is_running(host, boot) {
                     self.input(host, Input::Solved { ticket, solution });
@@ -321,7 +333,9 @@ impl<'w> World<'w> {
             let Some(process) = &self.hosts[number].process else { continue };
             let (pool, known) = (process.node.pool(), process.node.known_peers().table());
             let (pool_transactions, pool_bytes, known_peers) = (pool.len(), pool.bytes(), known.len());
-            self.observe(Observation::Holds { host: number, pool_transactions, pool_bytes, known_peers });
+            let headers = process.node.mining().map_or(0, |mining| mining.tree().len());
+            let host = number;
+            self.observe(Observation::Holds { host, pool_transactions, pool_bytes, known_peers, headers });
         }
         let quiet_at = self.is_quiet().then(|| self.honest().map(|host| self.hosts[host].height()).max());
         self.quiet_since = match (quiet_at.flatten(), self.quiet_since) {
@@ -335,12 +349,15 @@ impl<'w> World<'w> {
     fn is_quiet(&self) -> bool {
         let honest = || self.honest().map(|host| &self.hosts[host]);
         let last_fault = self.scenario.faults.last().map_or(Time(0), |(at, _)| *at);
-        let heights = || honest().map(Host::height);
+        let tips = || honest().map(Host::tip);
         self.now > last_fault
             && self.clients.are_served()
             && honest()
                 .all(|host| host.process.as_ref().is_some_and(|process| process.node.pool().is_empty()))
-            && heights().min() == heights().max()
+            && honest().all(|host| !host.is_mining())
+            // What is decided and not on disk yet has not been told to anybody.
+            && honest().all(|host| !host.is_syncing)
+            && tips().min() == tips().max()
     }
 
     /// Whether it has been quiet for as long as anything may take, and still is: between two looks a height may have begun.
@@ -352,21 +369,27 @@ impl<'w> World<'w> {
 
 /// The genesis file of a scenario.
 fn genesis_of(scenario: &Scenario) -> Genesis {
-    let validators = (0..scenario.validators)
-        .map(|number| Validator { name: format!("v{number}"), key: host::validator_key(number).public() });
+    let keys: Vec<_> = (0..scenario.validators).map(|number| host::validator_key(number).public()).collect();
+    let validator = |(number, key): (usize, &_)| Validator { name: format!("v{number}"), key: *key };
+    let parameters = scenario.miners.as_ref().map(mining::parameters);
+    // Those who would decide under the other engine are the ones who send transactions under this one.
+    let (validators, senders) = match parameters {
+        None => (keys.iter().enumerate().map(validator).collect(), Vec::new()),
+        Some(_) => (Vec::new(), keys),
+    };
     Genesis {
         format: FORMAT,
         name: "simulated".into(),
-        engine: Default::default(),
+        engine: if parameters.is_some() { Engine::ProofOfWork } else { Engine::default() },
         fast: scenario.fast,
         faulty: FaultBound::Exactly(scenario.faulty),
         delta_ms: scenario.delta.as_millis() as u64,
         created_ms: clock::EPOCH_MS - 60_000,
         stamp_bits: 16,
-        proof_of_work: None,
+        proof_of_work: parameters,
         limits: Default::default(),
-        validators: validators.collect(),
-        senders: Vec::new(),
+        validators,
+        senders,
         records: Vec::new(),
     }
 }

@@ -81,7 +81,7 @@ impl Sim {
     fn families(&self, validators: u16, faulty: u16) -> Outcome<Vec<Family>> {
         let applies = |family: &Family| family.applies(usize::from(validators), faulty, !self.network.plain);
         if self.family.is_empty() {
-            return Ok(Family::ALL.into_iter().filter(applies).collect());
+            return Ok(Family::OF_VALIDATORS.into_iter().filter(applies).collect());
         }
         match self.family.iter().find(|family| !applies(family)) {
             None => Ok(self.family.clone()),

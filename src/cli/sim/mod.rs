@@ -30,10 +30,12 @@ use std::ops::RangeInclusive;
                   synchronous   at most f validators are faulty in any way, the network keeps its bound\n  \
                   partitioned   f < n/3: at most f crashes, and one clean cut at any moment\n  \
                   restarted     f < n/3: validators are killed at any moment and started again\n  \
-                  chaotic       anything; what must hold whatever happens\n\n\
+                  chaotic       anything; what must hold whatever happens\n\
+                  mined         the other engine: the hosts are miners, f of them cheat, f < n/2 (only if it is named)\n\n\
                   Examples:\n  \
                   conclave sim --validators 7 --faulty 2 --runs 10000\n  \
                   conclave sim --validators 7 --faulty 2 --family synchronous --seed 54 --trace --svg seed-54.svg\n  \
+                  conclave sim --validators 7 --faulty 3 --family mined\n  \
                   conclave sim table\n  \
                   conclave sim partitions --validators 4\n  \
                   conclave sim measure --validators 100\n  \
@@ -53,7 +55,7 @@ pub(crate) struct Sim {
     /// Run this seed alone; needs --family
     #[arg(long, value_name = "NUMBER", requires = "family")]
     seed: Option<u64>,
-    /// Families to run, with commas between them [default: all in which something is promised]
+    /// Families to run, with commas between them [default: all of validators in which something is promised]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_family)]
     family: Vec<Family>,
     #[command(flatten)]

@@ -92,7 +92,7 @@ impl Table {
             let size = u64::from(validators);
             let runs = (self.runs * REFERENCE * REFERENCE).div_ceil(size * size);
             for (faulty, plain) in (0..validators).flat_map(|faulty| [(faulty, false), (faulty, true)]) {
-                let families: Vec<Family> = Family::ALL
+                let families: Vec<Family> = Family::OF_VALIDATORS
                     .into_iter()
                     .filter(|family| family.applies(size as usize, faulty, !plain))
                     .collect();
