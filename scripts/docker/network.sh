@@ -80,6 +80,9 @@ remove() {
     exit "$status"
 }
 
+# matches PATTERN: whether a line of the input does, all of which is read: who writes it must not fail for want of a reader.
+matches() { grep "$@" >/dev/null; }
+
 # await WHAT COMMAND…: until the command succeeds.
 await() {
     local what=$1 deadline=$((SECONDS + PATIENCE))
@@ -153,7 +156,7 @@ is_ready() { at "$1" status --ready >/dev/null 2>&1; }
 # That it is halted, to everybody who may ask: in its status, in its metrics, and in its log since that second.
 says_it_is_halted() {
     is_halted "$1" && [ "$(measured "$1" conclave_halted)" = 1 ] &&
-        docker logs --since "$2" "${container[$1]}" 2>&1 | grep -q 'the height cannot close'
+        docker logs --since "$2" "${container[$1]}" 2>&1 | matches 'the height cannot close'
 }
 is_halted() { [ -n "$(field "$1" halted)" ] && [ "$(field "$1" halted)" != null ]; }
 is_at_least() { [ "$(field "$1" height || echo 0)" -ge "$2" ] 2>/dev/null; }

@@ -7,7 +7,7 @@ scene_poll() {
     result=$(client poll import /examples/debian-logo.soi) || fail "the election failed" "$result"
     printf '%s\n' "$result" | sed -n '/^opened/p;/^every/,/^8 /s/^/   /p'
     for line in 'every ballot is decided: 143 of 143' '^1  *Swirl  *43$' '^2  *DV  *36$' '^8  *Seal  *1$'; do
-        printf '%s\n' "$result" | grep -q "$line" || fail "the election does not say $line" "$result"
+        printf '%s\n' "$result" | matches "$line" || fail "the election does not say $line" "$result"
     done
     await "all nodes have it" are_one "${VALIDATORS[@]}" observer-1
     for node in validator-4 observer-1; do
@@ -98,7 +98,7 @@ scene_partition() {
 
 says_it_is_alone() {
     # The command fails, which is what is asked for; what counts is why.
-    { at "$1" status --ready 2>&1 || :; } | grep -q 'connected to 1 other validators, 2 are needed for a quorum'
+    { at "$1" status --ready 2>&1 || :; } | matches 'connected to 1 other validators, 2 are needed for a quorum'
 }
 
 # all_are_halted HEIGHT SINCE NODE…: they say so, and have decided nothing since that height.
@@ -144,13 +144,13 @@ scene_validator() {
     docker kill "${container[validator-4]}" >/dev/null
     record validator-5 "Signed by the fifth, decided without the fourth."
     at validator-5 blocks show "$(field validator-5 height)" | sed 's/^/   /'
-    at validator-5 blocks show "$(field validator-5 height)" | grep -q validator-5 || fail "validator-5 has not signed"
+    at validator-5 blocks show "$(field validator-5 height)" | matches validator-5 || fail "validator-5 has not signed"
     docker start "${container[validator-4]}" >/dev/null
     await "all five are one" are_one "${VALIDATORS[@]}" validator-5 observer-1
     say "five validators: the fifth signs, and four of them decide without another"
 }
 
-is_validator() { at validator-5 validators 2>/dev/null | grep -q ' validator-5 .*connected'; }
+is_validator() { at validator-5 validators 2>/dev/null | matches ' validator-5 .*connected'; }
 
 scene_spammer() {
     scene "spammer: a stranger that does not work for its place"
@@ -169,12 +169,12 @@ scene_spammer() {
     say "the stranger is kept out, and the observer, which did its work, stays"
 }
 
-logs() { docker logs "${container[$1]}" 2>&1 | grep -q "$2"; }
-is_no_peer() { ! at "$1" peers | grep -q "$2"; }
+logs() { docker logs "${container[$1]}" 2>&1 | matches "$2"; }
+is_no_peer() { ! at "$1" peers | matches "$2"; }
 is_peer_of_one() {
     local peer
     peer=$(field "$1" peer_id)
-    for node in "${VALIDATORS[@]}"; do ! at "$node" peers | grep -q "$peer" || return 0; done
+    for node in "${VALIDATORS[@]}"; do ! at "$node" peers | matches "$peer" || return 0; done
     return 1
 }
 
@@ -198,7 +198,7 @@ scene_flood() {
     sed 's/^/   flooder: /' "$work/flood" | grep -E '"(node|made|ended|sent|entered|thrown_out|kept_out)"|it ' | sed 's/,$//'
     ! grep -q '"kept_out": false' "$work/flood" || fail "the flooder was not kept out in the end" "$(cat "$work/flood")"
     for what in unstamped forged announcements; do
-        sed -n "/\"$what\"/,/}/p" "$work/flood" | grep -q '"thrown_out": [1-9]' || fail "nobody was thrown out for $what" "$(cat "$work/flood")"
+        sed -n "/\"$what\"/,/}/p" "$work/flood" | matches '"thrown_out": [1-9]' || fail "nobody was thrown out for $what" "$(cat "$work/flood")"
     done
     ids=$(sed -n 's/^ *"peer_id": "\(.*\)",$/\1/p' "$work/flood")
     for node in "${VALIDATORS[@]}"; do
@@ -217,7 +217,7 @@ scene_flood() {
     say "the flooder is kept out, the observer is not, and every honest record was decided"
 }
 
-has_begun() { docker logs "$1" 2>&1 | grep -qF 'the flood begins'; }
+has_begun() { docker logs "$1" 2>&1 | matches -F 'the flood begins'; }
 
 # submit MOMENT SECONDS: honest records through a validator that is flooded; what they took is in $work/load-MOMENT.
 submit() {
