@@ -1,5 +1,5 @@
 //! What a peer is sent again after a reconnect: everything signed or accepted in this height, in order (rule P1
-//! rests on that).
+//! rests on that); but what was decided without a certificate before all that led to it.
 
 use super::{Instance, closing::collect};
 use crate::consensus::message::Message;
@@ -35,7 +35,11 @@ impl Instance {
             messages.push(Message::Settle { height, value: *value, settles: collect(&self.settles, value) });
         }
         if let Some((value, _)) = self.me.and_then(|me| self.commits.get(&me)) {
-            messages.push(Message::Commit { height, value: *value, commits: collect(&self.commits, value) });
+            let commit = Message::Commit { height, value: *value, commits: collect(&self.commits, value) };
+            // A decision without a certificate comes first: among the votes that were seen since may be those of a certificate
+            // that a liar kept back, and who was away must not put it together before it hears of the decision.
+            let place = if self.decision.is_some() { 0 } else { messages.len() };
+            messages.insert(place, commit);
         }
         messages
     }

@@ -17,7 +17,6 @@ impl Instance {
         if !self.config.fast || self.accepted_certificate().is_some() {
             return;
         }
-        self.check_votes_came_in_time(now);
         for block in self.extracted.clone() {
             let votes = self.votes_for(&Value::Block(block));
             let support = self.supports.entry(block).or_default();
@@ -29,6 +28,7 @@ impl Instance {
                 self.relay_support(block);
             }
         }
+        self.check_votes_came_in_time(now);
     }
 
     /// S1, second half: support in a message is accepted in window `w ≥ 3` up to window f+3 with at least `w − 2`
