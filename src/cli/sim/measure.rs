@@ -25,12 +25,16 @@ use std::{
                   leader; with a leader that is down the first window and one delay; and with one that cheats it takes f+3 windows at most.\n\n\
                   Examples:\n  \
                   conclave sim measure --validators 100\n  \
+                  conclave sim measure --validators 300 --network all-well,leader-down --heights 1\n  \
                   conclave sim measure --validators 100,300 --svg docs/time-to-decide.svg"
 )]
 pub(crate) struct Measure {
     /// Validators; several numbers with commas between them
     #[arg(long, value_name = "NUMBERS", default_value = "100", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(4..=1024))]
     validators: Vec<u16>,
+    /// What is wrong, if anything; several with commas between them [default: all]
+    #[arg(long, value_name = "NETWORKS", value_delimiter = ',', value_parser = parse_case)]
+    network: Vec<Case>,
     /// Heights, where nothing is wrong with the leader
     #[arg(long, value_name = "NUMBER", default_value_t = 5)]
     heights: u32,
@@ -64,7 +68,8 @@ impl Measure {
     pub(super) fn run(&self, session: &Session) -> Outcome {
         let mut rows = Vec::new();
         let mut panels = Vec::new();
-        for case in Case::ALL {
+        let cases = if self.network.is_empty() { Case::ALL.to_vec() } else { self.network.clone() };
+        for case in cases {
             let mut panel = Panel { title: case.name().to_owned(), curves: Vec::new() };
             for validators in &self.validators {
                 let start = Instant::now();
@@ -88,6 +93,14 @@ impl Measure {
         let scenario = case.scenario(self.seed, usize::from(validators), faulty, &FIVE_REGIONS, self.heights);
         measure::measure(case, &scenario, &FIVE_REGIONS)
     }
+}
+
+fn parse_case(name: &str) -> Result<Case, String> {
+    let called = |case: &Case| case.name().replace(' ', "-");
+    let found = Case::ALL.into_iter().find(|case| called(case) == name);
+    found.ok_or_else(|| {
+        format!("no network is called {name:?}; there are: {}", Case::ALL.each_ref().map(called).join(", "))
+    })
 }
 
 fn row(case: Case, validators: u16, measured: &Measured, took: Duration) -> Row {
