@@ -424,7 +424,8 @@ impl Persistence {
     }
 
     fn flush(&mut self) {
-        while let (Some(writer), Some(batch)) = (&self.writer, self.backlog.pop_front()) {
+        let Some(writer) = &self.writer else { return };
+        while let Some(batch) = self.backlog.pop_front() {
             match writer.submit(batch) {
                 Ok(()) => {}
                 Err(crate::storage::WriterQueueError::Full(batch)) => return self.backlog.push_front(*batch),
