@@ -102,7 +102,14 @@ fn record_in(genesis: &Genesis, text: &str, expires: u64) -> Transaction {
     transaction
 }
 
+/// Waits until a node answers, and gives its height.
+fn wait_up(network: &Network, node: usize) -> u64 {
+    let status = || network.block_on(network.client(node).status()).ok();
+    eventually("the node answers", status).height
+}
+
 fn submit(network: &Network, node: usize, transaction: &Transaction) {
+    wait_up(network, node);
     network.block_on(network.client(node).submit(transaction)).unwrap();
 }
 
@@ -124,7 +131,7 @@ fn wait_mined(network: &Network, node: usize, transaction: &Transaction) {
 
 /// A record that is submitted now is mined, and no process has panicked.
 fn check_undisturbed(network: &Network, nodes: usize, what: &str) {
-    let height = network.height(0).unwrap();
+    let height = wait_up(network, 0);
     let genesis = conclave::genesis_file::read(&network.genesis()).unwrap();
     let record = record_in(&genesis, what, height + 500);
     submit(network, nodes - 1, &record);
