@@ -32,33 +32,27 @@ use conclave_ledger::{
 };
 use network::{Network, eventually};
 
+/// Options of a network whose hashes begin with so many zero bits.
+const fn options(leading_zero_bits: &'static str) -> [&'static str; 10] {
+    [
+        "--engine",
+        "proof-of-work",
+        "--leading-zero-bits",
+        leading_zero_bits,
+        "--block-interval-ms",
+        "200",
+        "--half-life-ms",
+        "600000",
+        "--depth",
+        "3",
+    ]
+}
+
 /// Blocks come within some milliseconds, so that miners fork now and then.
-const EASY: [&str; 10] = [
-    "--engine",
-    "proof-of-work",
-    "--leading-zero-bits",
-    "16",
-    "--block-interval-ms",
-    "200",
-    "--half-life-ms",
-    "600000",
-    "--depth",
-    "3",
-];
+const EASY: [&str; 10] = options("16");
 
 /// Blocks cost next to nothing, so that long branches do, too. For networks of one node, as miners would fork all the time.
-const TRIVIAL: [&str; 10] = [
-    "--engine",
-    "proof-of-work",
-    "--leading-zero-bits",
-    "6",
-    "--block-interval-ms",
-    "200",
-    "--half-life-ms",
-    "600000",
-    "--depth",
-    "3",
-];
+const TRIVIAL: [&str; 10] = options("6");
 
 /// A network of miners, none of which runs or knows another but by its configuration.
 fn miners(nodes: usize) -> Network {

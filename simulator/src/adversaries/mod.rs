@@ -1,4 +1,4 @@
-//! Validators that misbehave on purpose, one file for each fault.
+//! Validators that misbehave on purpose, one file for each fault; and miners, whose ways share three files of `mining/`.
 //!
 //! An adversary stands between a node's logic and whatever carries out its effects, the simulator's world or a real
 //! node's driver. Inside it is a node that keeps every rule; the adversary replaces, withholds, delays or adds to what
