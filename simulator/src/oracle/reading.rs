@@ -83,6 +83,13 @@ pub(super) fn frame(bytes: &[u8]) -> Vec<Shown> {
     Item::read(bytes).and_then(|item| message(&item)).unwrap_or_default()
 }
 
+/// Whether a frame is of a kind that networks in plain mode do not have: there it is refused, whatever it holds.
+pub(super) fn is_of_fast_mode(bytes: &[u8]) -> bool {
+    let item = Item::read(bytes);
+    let variant = item.as_ref().and_then(Item::variant);
+    variant.is_some_and(|(name, _)| matches!(name, "certificate" | "support"))
+}
+
 fn message(item: &Item<'_>) -> Option<Vec<Shown>> {
     let (name, content) = item.variant()?;
     let content = content?;

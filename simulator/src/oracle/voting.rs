@@ -35,8 +35,10 @@ impl Oracle<'_> {
 
     pub(super) fn sent(&mut self, from: usize, to: usize, frame: &[u8]) {
         let shown = reading::frame(frame);
-        // A frame with one signature that does not hold is refused as a whole: it shows nobody anything.
-        let votes_hold = shown.iter().all(|one| one.kind != Kind::Vote || self.verifier.holds(one));
+        // What is refused as a whole shows nobody anything: a frame with one signature that does not hold, or one that
+        // the mode does not have.
+        let is_taken = (self.scenario.fast || !reading::is_of_fast_mode(frame))
+            && shown.iter().all(|one| one.kind != Kind::Vote || self.verifier.holds(one));
         for shown in shown {
             let is_own = self.is_honest(from) && shown.signer == from;
             let is_logged =
@@ -46,7 +48,7 @@ impl Oracle<'_> {
             }
             if shown.kind == Kind::Vote && self.verifier.holds(&shown) {
                 self.count_vote(&shown);
-                if self.is_honest(to) && votes_hold {
+                if self.is_honest(to) && is_taken {
                     let key = (to, shown.height, shown.signer);
                     self.voting.witnessed.entry(key).or_default().insert(shown.value);
                 }
