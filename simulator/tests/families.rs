@@ -38,6 +38,7 @@ fn at_most_f_liars_do_no_harm_while_the_network_keeps_its_bound() {
     hold(Family::Synchronous, 4, 1, true, 40);
     hold(Family::Synchronous, 7, 2, true, 8);
     hold(Family::Synchronous, 4, 1, false, 30);
+    hold(Family::Synchronous, 5, 4, false, 20);
 }
 
 #[test]
