@@ -67,14 +67,14 @@ fn a_lighter_private_chain_is_not_followed() {
     eventually("the node knows the branch", || {
         (work(&network, 0).forks >= before.forks + shown).then_some(())
     });
-    // Nobody mines until something is submitted, so that a reorganisation would be the attacker's and not one of two miners'.
+    // Nobody mines until something is submitted: what happens before that is the attacker's doing, and not the two miners' race.
     let after = work(&network, 0);
     assert_eq!((after.reorganisations, after.undone), (before.reorganisations, before.undone));
+    assert_eq!(attacker.asked_blocks(), 0, "its blocks could not win");
     check_undisturbed(&network, 2, "after the lighter chain");
     for node in [0, 1] {
         assert!(has_block(&network, node, public.tip()));
     }
-    assert_eq!(attacker.asked_blocks(), 0, "its blocks could not win");
     assert!(!attacker.is_let_go(), "forks are nobody's fault");
 }
 
