@@ -78,16 +78,20 @@ fn shown(height: u64, kind: Kind, value: Value, set: &Item<'_>) -> Option<Vec<Sh
     Some(all.map(|(signer, signature)| Shown { height, kind, value, signer, signature }).collect())
 }
 
-/// The signatures that a frame of the consensus protocol shows; none for what is no such frame.
-pub(super) fn frame(bytes: &[u8]) -> Vec<Shown> {
-    Item::read(bytes).and_then(|item| message(&item)).unwrap_or_default()
+/// A frame of the consensus protocol.
+#[derive(Debug, Default)]
+pub(super) struct Frame {
+    /// The signatures that it shows.
+    pub(super) shown: Vec<Shown>,
+    /// Whether it is of a kind that networks in plain mode do not have: there it is refused, whatever it holds.
+    pub(super) is_of_fast_mode: bool,
 }
 
-/// Whether a frame is of a kind that networks in plain mode do not have: there it is refused, whatever it holds.
-pub(super) fn is_of_fast_mode(bytes: &[u8]) -> bool {
-    let item = Item::read(bytes);
-    let variant = item.as_ref().and_then(Item::variant);
-    variant.is_some_and(|(name, _)| matches!(name, "certificate" | "support"))
+/// What a frame holds; nothing for what is no frame of the consensus protocol.
+pub(super) fn frame(bytes: &[u8]) -> Frame {
+    let Some(item) = Item::read(bytes) else { return Frame::default() };
+    let is_of_fast_mode = item.variant().is_some_and(|(name, _)| matches!(name, "certificate" | "support"));
+    Frame { shown: message(&item).unwrap_or_default(), is_of_fast_mode }
 }
 
 fn message(item: &Item<'_>) -> Option<Vec<Shown>> {

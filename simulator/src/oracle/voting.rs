@@ -2,7 +2,7 @@
 
 use super::{
     Oracle, Value, Violation,
-    reading::{self, Kind, Shown},
+    reading::{self, Frame, Kind, Shown},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,10 +34,10 @@ impl Oracle<'_> {
     }
 
     pub(super) fn sent(&mut self, from: usize, to: usize, frame: &[u8]) {
-        let shown = reading::frame(frame);
+        let Frame { shown, is_of_fast_mode } = reading::frame(frame);
         // What is refused as a whole shows nobody anything: a frame with one signature that does not hold, or one that
         // the mode does not have.
-        let is_taken = (self.scenario.fast || !reading::is_of_fast_mode(frame))
+        let is_taken = (self.scenario.fast || !is_of_fast_mode)
             && shown.iter().all(|one| one.kind != Kind::Vote || self.verifier.holds(one));
         for shown in shown {
             let is_own = self.is_honest(from) && shown.signer == from;
