@@ -30,6 +30,19 @@ pub(crate) fn serves(branch: &Arc<Branch>) -> Answer {
     Box::new(move |request| Some(codec::encode(&branch.respond(request))))
 }
 
+/// The same, and notes whether a block of this branch is asked for. Others' blocks are asked of anybody, this one too.
+pub(crate) fn serves_and_notes(branch: &Arc<Branch>, is_asked: &Arc<AtomicBool>) -> Answer {
+    let (branch, is_asked) = (branch.clone(), is_asked.clone());
+    Box::new(move |request| {
+        if let Request::Blocks(places) = request
+            && places.iter().any(|place| branch.blocks.iter().any(|block| block.hash() == place.hash))
+        {
+            is_asked.store(true, Ordering::Relaxed);
+        }
+        Some(codec::encode(&branch.respond(request)))
+    })
+}
+
 /// Shows the headers of a branch, and gives its blocks only once `gives` says so.
 pub(crate) fn hides(branch: &Arc<Branch>, gives: &Arc<AtomicBool>) -> Answer {
     let (branch, gives) = (branch.clone(), gives.clone());
